@@ -1,0 +1,147 @@
+//! What travels along with every call: who, which action, until when.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::identity::Principal;
+
+/// How many calls may be nested in one another before a circle is assumed.
+pub const MAX_DEPTH: u8 = 8;
+
+/// The context of one call.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// On whose behalf.
+    pub principal: Principal,
+    /// Ties together all that one client action set off.
+    pub correlation: CorrelationId,
+    /// The W3C trace it belongs to.
+    pub trace: TraceId,
+    /// The caller does not wait longer than this.
+    pub deadline: Instant,
+    /// How many component calls are already open above this one.
+    pub depth: u8,
+}
+
+impl Context {
+    /// A context for `principal` that ends after `time`, with new ids.
+    pub fn new(principal: Principal, time: Duration) -> Self {
+        Self {
+            principal,
+            correlation: CorrelationId::new(),
+            trace: TraceId::new(),
+            deadline: Instant::now() + time,
+            depth: 0,
+        }
+    }
+
+    /// The time left until the deadline; zero when it has passed.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// 1 to 64 characters of `[A-Za-z0-9._-]`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CorrelationId(Arc<str>);
+
+impl CorrelationId {
+    /// A new one.
+    #[expect(clippy::new_without_default, reason = "two are never equal; a default would suggest so")]
+    pub fn new() -> Self {
+        let mut buffer = uuid::Uuid::encode_buffer();
+        Self(Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut buffer)))
+    }
+
+    /// `text` if it has the right shape. A client may send its own.
+    pub fn parse(text: &str) -> Option<Self> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        (!text.is_empty() && text.len() <= 64 && text.bytes().all(good)).then(|| Self(text.into()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The trace id of W3C Trace Context: 32 lower-case hexadecimal digits, not all zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(u128);
+
+impl TraceId {
+    /// A new one.
+    #[expect(clippy::new_without_default, reason = "two are never equal; a default would suggest so")]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::new_v4().as_u128())
+    }
+
+    /// The trace id of a `traceparent` header (`00-<trace>-<span>-<flags>`).
+    pub fn from_traceparent(header: &str) -> Option<Self> {
+        let mut parts = header.split('-');
+        let (version, trace) = (parts.next()?, parts.next()?);
+        (version.len() == 2 && version != "ff").then_some(())?;
+        Self::parse(trace)
+    }
+
+    /// The trace id of its 32 digits.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let good = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        (digits.len() == 32 && digits.bytes().all(good)).then_some(())?;
+        u128::from_str_radix(digits, 16).ok().filter(|id| *id != 0).map(Self)
+    }
+
+    /// A `traceparent` header of this trace with a span id of its own.
+    pub fn traceparent(self) -> String {
+        let span = uuid::Uuid::new_v4().as_u64_pair().0 | 1;
+        format!("00-{self}-{span:016x}-01")
+    }
+}
+
+macro_rules! text {
+    ($name:ty, |$it:ident, $f:ident| $body:expr) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, $f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let $it = self;
+                $body
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+text!(CorrelationId, |id, f| f.write_str(&id.0));
+text!(TraceId, |id, f| write!(f, "{:032x}", id.0));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_gives_its_trace_and_nothing_else_does() {
+        let id = TraceId::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert_eq!(id.map(|id| id.to_string()).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(id.and_then(|id| TraceId::from_traceparent(&id.traceparent())), id);
+        for bad in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-+bf92f3577b34da6a3ce929d0e0e4736-0-01",
+        ] {
+            assert_eq!(TraceId::from_traceparent(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_correlation_id_from_a_client_is_bounded_text() {
+        assert!(CorrelationId::parse("phone-1.2_3").is_some());
+        for bad in ["", "a b", "a\n", "ä", &"x".repeat(65)] {
+            assert!(CorrelationId::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}

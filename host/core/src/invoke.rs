@@ -1,0 +1,63 @@
+//! Calling components. Implemented by `engine`; called by `graph` and `edge` with
+//! requests, by `messaging` with messages and timers.
+
+use crate::context::Context;
+use crate::message::{Delivery, Outcome, Timer};
+use crate::name::ComponentName;
+use crate::{Body, BoxFuture};
+
+/// Why an invocation gave no answer. Its unit of work was dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No component of that name runs here, or it does not export what was called.
+    #[error("component `{0}` does not answer this kind of call")]
+    NotServed(ComponentName),
+    /// The guest trapped, or broke a limit.
+    #[error("component `{component}` failed: {reason}")]
+    Trapped {
+        /// Which.
+        component: ComponentName,
+        /// The trap or the limit, for the log; not for clients.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error("component `{0}` did not answer in time")]
+    TimedOut(ComponentName),
+    /// Too many calls at once, or calls nested too deeply.
+    #[error("component `{component}` cannot take the call: {reason}")]
+    Overloaded {
+        /// Which.
+        component: ComponentName,
+        /// Which bound.
+        reason: &'static str,
+    },
+    /// The state could not be read or committed.
+    #[error("component `{component}` could not commit its unit of work")]
+    Store {
+        /// Which.
+        component: ComponentName,
+        /// Why.
+        #[source]
+        source: crate::store::Error,
+    },
+}
+
+/// The components that run here.
+pub trait Components: Send + Sync {
+    /// Sends a request to a component and returns its response after its unit of work
+    /// is committed. The URI's authority does not matter. The identity comes from
+    /// `context`, never from a header. Dropping the future ends the invocation.
+    fn http<'a>(
+        &'a self,
+        component: &'a ComponentName,
+        request: http::Request<Body>,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>>;
+
+    /// Delivers a message. On `Outcome::Done` the unit is committed and the delivery
+    /// settled in the same transaction; otherwise the caller records the failure.
+    fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>>;
+
+    /// Fires a timer; settled as a delivery is.
+    fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>>;
+}

@@ -1,0 +1,111 @@
+//! The store's port: state, inbox, outbox, timers and the embedded topics, in one place
+//! so that one transaction can hold them all. Implemented by `state`; `engine` reads and
+//! commits units, `messaging` takes deliveries and timers and settles those that failed.
+
+use std::sync::Arc;
+
+use crate::message::{Delivery, DeliveryId, Message, Timer, TimerId};
+use crate::name::{ComponentName, TopicName};
+use crate::unit::{Key, Range, Record, Unit};
+use crate::{BoxFuture, Millis};
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What the unit read was changed by another unit since: run it again.
+    #[error("the unit was overtaken by another that changed what it had read")]
+    Conflict,
+    /// The delivery or timer that caused the unit is settled already: drop the unit.
+    #[error("what caused the unit is settled already")]
+    Settled,
+    /// The store cannot answer: full, closed, or failing. Nothing was committed.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// What a failed attempt leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again, not before.
+    Retry(Millis),
+    /// Publish to the dead-letter topic and settle.
+    DeadLetter,
+}
+
+/// Which retained message a late subscriber wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Of this key.
+    pub key: Option<Arc<str>>,
+    /// Of this action.
+    pub correlation: Option<String>,
+}
+
+/// The store. All methods are cancel-safe: a commit that was handed over happens or
+/// not as a whole, whether or not anybody waits for the answer.
+pub trait Store: Send + Sync {
+    /// The committed value of a key. Takes microseconds; may be awaited in an I/O worker.
+    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Record>, Error>>;
+
+    /// The committed entries of a range.
+    fn scan<'a>(&'a self, range: &'a Range) -> BoxFuture<'a, Result<Vec<(Arc<str>, Record)>, Error>>;
+
+    /// Commits a unit durably: returns when it survives a power cut. Units that wait
+    /// together share one fsync.
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Unsettled deliveries of a consumer with a sequence above `after`, in order of
+    /// sequence, at most `limit`, whether or not they are visible yet.
+    fn deliveries<'a>(
+        &'a self,
+        group: &'a ComponentName,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, Error>>;
+
+    /// Records a failed attempt of a delivery. `reason` is kept with the dead letter.
+    fn delivery_failed(
+        &self,
+        id: DeliveryId,
+        reason: String,
+        verdict: Verdict,
+    ) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Timers due at or before `until`, soonest first, at most `limit`.
+    fn timers_due(&self, until: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<Timer>, Error>>;
+
+    /// When the next timer is due, if there is one.
+    fn next_timer(&self) -> BoxFuture<'_, Result<Option<Millis>, Error>>;
+
+    /// Records a failed attempt of a timer.
+    fn timer_failed(
+        &self,
+        id: TimerId,
+        version: u64,
+        reason: String,
+        verdict: Verdict,
+    ) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// The last retained message of a topic that matches.
+    fn last<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        retained: &'a Retained,
+    ) -> BoxFuture<'a, Result<Option<Arc<Message>>, Error>>;
+
+    /// Removes messages older than their topic's retention and inbox marks that no
+    /// redelivery can meet any more. Returns how many messages went.
+    fn prune(&self, now: Millis) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// Whether a write would be accepted now; the reason if not. For readiness.
+    fn writable(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// What the writer tells after each durable commit, in commit order. Called on the
+/// writer's thread: must return at once and never block.
+pub trait Committed: Send + Sync {
+    /// `message` was published; `deliveries` has one entry for each consumer.
+    fn published(&self, message: &Arc<Message>, deliveries: &[DeliveryId]);
+    /// A timer was set that is due at `due_at`.
+    fn timer_set(&self, due_at: Millis);
+}
