@@ -1,1 +1,132 @@
-//! placeholder
+//! The engine: runs components. The only room that knows wasmtime.
+//!
+//! Each invocation gets an instance of its own from a pool, a unit of work, and the
+//! capabilities its component was granted; when it ends well its unit is committed,
+//! otherwise nothing of it remains. `graph`, `edge` and `messaging` reach it through
+//! [`monopod_core::invoke::Components`]; it reaches the store and the blobs through
+//! their ports. It knows no GraphQL, no broker, no socket.
+
+mod bindings;
+mod cache;
+mod capability;
+mod guest;
+mod invoke;
+mod load;
+mod output;
+mod runtime;
+mod ticker;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use monopod_core::blob::Blobs;
+use monopod_core::component::Component;
+use monopod_core::name::ComponentName;
+use monopod_core::store::Store;
+
+pub use cache::Compiled;
+
+/// What the engine needs from its surroundings.
+pub struct Settings {
+    /// Where compiled code is kept between runs. Created if it is not there.
+    pub cache: PathBuf,
+    /// State, topics, timers.
+    pub store: Arc<dyn Store>,
+    /// Large objects.
+    pub blobs: Arc<dyn Blobs>,
+}
+
+/// Why a component cannot run. The text names the component and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The machine does not give the engine what it needs.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Engine(String),
+    /// The cache folder cannot be used.
+    #[error(
+        "the folder for compiled code, {path}, cannot be used: {source}\n  fix: make it writable, or start with another --state"
+    )]
+    Cache {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Not a component, or one the engine does not accept.
+    #[error("component `{component}` cannot be loaded: {reason}")]
+    Invalid {
+        /// Which.
+        component: ComponentName,
+        /// What is wrong with it, and the fix.
+        reason: String,
+    },
+    /// It exports nothing that this host calls.
+    #[error(
+        "component `{0}` exports nothing that is served here\n  fix: export wasi:http/incoming-handler@0.2, monopod:messaging/handler@0.1.0 or monopod:timers/handler@0.1.0"
+    )]
+    NothingServed(ComponentName),
+    /// It is given messages or timers but has no handler for them.
+    #[error(
+        "component `{component}` is granted {what}, but does not export {export}\n  fix: export it, or remove the grant"
+    )]
+    NoHandler {
+        /// Which.
+        component: ComponentName,
+        /// What it is granted.
+        what: &'static str,
+        /// What would handle it.
+        export: &'static str,
+    },
+}
+
+/// The components that run here, ready to be called.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    components: HashMap<ComponentName, Arc<load::Loaded>>,
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    ticker: ticker::Ticker,
+    /// For calls from one component to another.
+    this: Weak<Shared>,
+}
+
+/// What became of one component while loading; for the start-up lines.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Which.
+    pub component: ComponentName,
+    /// Whether its code came from the cache.
+    pub compiled: Compiled,
+}
+
+impl Engine {
+    /// Compiles (or takes from the cache) and links every component. Blocks for as
+    /// long as compiling takes; call it from a thread that may.
+    pub fn load(settings: Settings, components: Vec<Component>) -> Result<(Self, Vec<Report>), Error> {
+        let engine = runtime::engine(&components)?;
+        let cache = cache::Cache::open(settings.cache, &engine)?;
+        let linker = capability::linker(&engine).map_err(|e| Error::Engine(format!("{e:#}")))?;
+        let mut loaded = HashMap::new();
+        let mut reports = Vec::new();
+        // One after another: the compiler uses every core for one component already.
+        for component in components {
+            let (code, compiled) = cache.component(&engine, &component)?;
+            reports.push(Report { component: component.name.clone(), compiled });
+            loaded.insert(component.name.clone(), Arc::new(load::link(&linker, code, component)?));
+        }
+        let ticker = ticker::Ticker::start(engine);
+        let shared = Arc::new_cyclic(|this| Shared {
+            components: loaded,
+            store: settings.store,
+            blobs: settings.blobs,
+            ticker,
+            this: this.clone(),
+        });
+        Ok((Self { shared }, reports))
+    }
+}

@@ -1,0 +1,93 @@
+//! `wasi:http` outgoing: calls to other components at `http://<name>.internal/`.
+//! They never open a socket and inherit the caller's identity, deadline and trace.
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+
+use http_body_util::BodyExt;
+use monopod_core::Body;
+use monopod_core::context::{Context, MAX_DEPTH};
+use monopod_core::invoke;
+use monopod_core::name::ComponentName;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::Shared;
+use crate::load::Loaded;
+
+/// How many writes of a body may wait to be read: one would make guest and reader take turns.
+const BODY_CHUNKS: usize = 4;
+
+pub(crate) struct Outgoing {
+    // Weak, so that a request that outlives its invocation does not keep the engine.
+    shared: Weak<Shared>,
+    loaded: Arc<Loaded>,
+    context: Context,
+}
+
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+impl Outgoing {
+    pub(crate) fn new(shared: &Arc<Shared>, loaded: &Arc<Loaded>, context: &Context) -> Self {
+        Self { shared: shared.this.clone(), loaded: loaded.clone(), context: context.clone() }
+    }
+
+    /// The component a request is for, if the caller may call it.
+    fn target(&self, uri: &http::Uri) -> Result<ComponentName, Error> {
+        let caller = &self.loaded.component;
+        let host = uri.host().unwrap_or_default();
+        let internal =
+            host.strip_suffix(".internal").filter(|_| uri.scheme() == Some(&http::uri::Scheme::HTTP));
+        let (why, fix) = match internal {
+            Some(name) => match caller.grants.call.get(name) {
+                Some(name) => return Ok(name.clone()),
+                None => ("not granted", format!("[components.{}.grants] call = [\"{name}\"]", caller.name)),
+            },
+            None => ("no host outside may be called", "call a component: http://<name>.internal/".to_owned()),
+        };
+        tracing::warn!(component = %caller.name, correlation = %self.context.correlation, trace = %self.context.trace,
+            to = %uri, why, fix, "outgoing request refused");
+        Err(Error::HttpRequestDenied)
+    }
+}
+
+impl WasiHttpHooks for Outgoing {
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        BODY_CHUNKS
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _done: Io,
+    ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send> {
+        let target = self.target(request.uri());
+        let shared = self.shared.clone();
+        let mut context = self.context.clone();
+        Box::new(async move {
+            let target = target?;
+            if context.depth >= MAX_DEPTH {
+                tracing::warn!(component = %target, correlation = %context.correlation, depth = context.depth,
+                    "call refused: components call one another in a circle, or too deeply");
+                return Err(Error::LoopDetected);
+            }
+            context.depth += 1;
+            let shared = shared.upgrade().ok_or(Error::ConnectionTerminated)?;
+            let request = request.map(|body| -> Body { body.map_err(Into::into).boxed_unsync() });
+            let response = shared.http(&target, request, &context).await.map_err(|error| {
+                tracing::warn!(component = %target, correlation = %context.correlation, trace = %context.trace,
+                    error = %error, "call between components failed");
+                match error {
+                    invoke::Error::NotServed(_) => Error::DestinationNotFound,
+                    invoke::Error::TimedOut(_) => Error::ConnectionReadTimeout,
+                    invoke::Error::Overloaded { .. } => Error::ConnectionLimitReached,
+                    invoke::Error::Trapped { .. } | invoke::Error::Store { .. } => Error::ConnectionTerminated,
+                }
+            })?;
+            let body = |body: Body| -> WasiBody {
+                body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
+            };
+            Ok((response.map(body), Box::new(std::future::ready(Ok(()))) as Io))
+        })
+    }
+}

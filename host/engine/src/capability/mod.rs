@@ -1,0 +1,65 @@
+//! What a guest can ask of the host: one module for each WIT package.
+//!
+//! How to add a capability: its WIT under `wit/<package>/`, its import in `bindings.rs`, a
+//! module here that implements the generated `Host` trait for [`Guest`] and checks the
+//! grant first, and one line in [`linker`].
+
+mod blobs;
+pub(crate) mod http;
+mod identity;
+mod messaging;
+mod state;
+mod timers;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::bindings::monopod;
+use crate::guest::Guest;
+
+/// A linker with everything this host offers. Whether a component may use it is decided
+/// by its grants, at each call.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    // The standard library of most languages imports all of it. Nothing of the machine is
+    // reachable through it: no folder is opened, sockets refuse, arguments are empty.
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    monopod::identity::caller::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    monopod::state::buckets::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    monopod::messaging::types::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    monopod::messaging::publisher::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    monopod::timers::timers::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    monopod::blobs::blobs::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    Ok(linker)
+}
+
+impl Guest {
+    /// What a denial says: the line that would allow it. Logged once, here.
+    fn denied(&self, kind: &str, what: &str) -> String {
+        let name = &self.loaded.component.name;
+        let fix = if kind == "timers" {
+            format!("[components.{name}.grants] timers = true")
+        } else {
+            format!("[components.{name}.grants] {kind} = [\"{what}\"]")
+        };
+        tracing::warn!(component = %name, correlation = %self.context.correlation, trace = %self.context.trace,
+            kind, what, why = "not granted", fix, "capability refused");
+        fix
+    }
+
+    /// Makes room for one more change of `size` bytes in the unit, or says which limit is reached.
+    fn reserve(&mut self, size: usize) -> Result<(), String> {
+        use monopod_core::unit::{MAX_CHANGES, MAX_UNIT};
+        let unit = &self.unit;
+        if unit.writes.len() + unit.messages.len() + unit.timers.len() >= MAX_CHANGES {
+            return Err(format!("one unit of work holds at most {MAX_CHANGES} writes, messages and timers"));
+        }
+        let total = self.unit_size.saturating_add(size);
+        if total > MAX_UNIT {
+            return Err(format!("one unit of work holds at most {MAX_UNIT} bytes"));
+        }
+        self.unit_size = total;
+        Ok(())
+    }
+}

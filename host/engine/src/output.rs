@@ -1,0 +1,144 @@
+//! What a guest prints becomes log lines with its name, correlation and trace.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Task, Poll};
+
+use bytes::Bytes;
+use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::name::ComponentName;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
+
+/// What one invocation may print before the rest is dropped: a page of text, so that a
+/// guest that prints for ever costs nothing.
+const MAX_OUTPUT: usize = 16 << 10;
+/// A longer line is cut into several.
+const MAX_LINE: usize = 4 << 10;
+
+#[derive(Clone)]
+pub(crate) struct Output {
+    // Made on first use: most invocations print nothing.
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    component: ComponentName,
+    correlation: CorrelationId,
+    trace: TraceId,
+    stream: &'static str,
+    buffer: Mutex<Buffer>,
+}
+
+#[derive(Default)]
+struct Buffer {
+    line: Vec<u8>,
+    printed: usize,
+}
+
+impl Output {
+    pub(crate) fn new(component: ComponentName, context: &Context, stream: &'static str) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                component,
+                correlation: context.correlation.clone(),
+                trace: context.trace,
+                stream,
+                buffer: Mutex::default(),
+            }),
+        }
+    }
+}
+
+impl Inner {
+    fn write(&self, bytes: &[u8]) {
+        let Ok(mut buffer) = self.buffer.lock() else { return };
+        let before = buffer.printed;
+        buffer.printed = before.saturating_add(bytes.len());
+        if before >= MAX_OUTPUT {
+            return;
+        }
+        for chunk in bytes.split_inclusive(|b| *b == b'\n') {
+            buffer.line.extend_from_slice(chunk);
+            if chunk.ends_with(b"\n") || buffer.line.len() >= MAX_LINE {
+                self.emit(&mut buffer.line);
+            }
+        }
+        if buffer.printed >= MAX_OUTPUT {
+            self.emit(&mut buffer.line);
+            tracing::warn!(component = %self.component, correlation = %self.correlation, trace = %self.trace,
+                limit = MAX_OUTPUT, "the component printed too much; the rest of this call's output is dropped");
+        }
+    }
+
+    fn emit(&self, line: &mut Vec<u8>) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            tracing::info!(component = %self.component, correlation = %self.correlation, trace = %self.trace,
+                stream = self.stream, "{text}");
+        }
+        line.clear();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut line = self.buffer.get_mut().map(|b| std::mem::take(&mut b.line)).unwrap_or_default();
+        self.emit(&mut line);
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        // Writing never waits, so no task stands between, as the default would have it.
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        self.inner.write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> Result<usize, StreamError> {
+        Ok(MAX_LINE)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.inner.write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

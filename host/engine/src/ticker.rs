@@ -1,0 +1,99 @@
+//! The clock that interrupts guests: one thread that advances the engine's epoch
+//! while guests run, and sleeps when none do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+/// How often a running guest gives way to its neighbours. At 1 ms the ticker costs
+/// 2 % of one core while guests run; at 250 us it would cost 9 %.
+const TICK: Duration = Duration::from_millis(1);
+/// How many ticks without a guest until the thread sleeps: waking it for every
+/// single call would cost more than ticking on for a moment.
+const IDLE_TICKS: u32 = 50;
+
+pub(crate) struct Ticker {
+    state: Arc<State>,
+    thread: Option<Thread>,
+}
+
+struct State {
+    running: AtomicUsize,
+    asleep: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: wasmtime::Engine) -> Self {
+        let state = Arc::new(State {
+            running: AtomicUsize::new(0),
+            asleep: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let shared = state.clone();
+        let spawned = std::thread::Builder::new().name("epoch".into()).spawn(move || run(&shared, &engine));
+        let thread = match spawned {
+            Ok(handle) => Some(handle.thread().clone()),
+            // Without it guests are not interrupted, but calls still end at their deadline
+            // whenever they wait for something.
+            Err(error) => {
+                tracing::error!(%error, "the epoch thread could not be started");
+                None
+            }
+        };
+        Self { state, thread }
+    }
+
+    /// Counts a running guest until the guard is dropped.
+    pub(crate) fn run(&self) -> Running<'_> {
+        self.state.running.fetch_add(1, Ordering::SeqCst);
+        if self.state.asleep.load(Ordering::SeqCst)
+            && let Some(thread) = &self.thread
+        {
+            thread.unpark();
+        }
+        Running(&self.state)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
+}
+
+pub(crate) struct Running<'a>(&'a State);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn run(state: &State, engine: &wasmtime::Engine) {
+    let mut idle = 0;
+    while !state.stop.load(Ordering::SeqCst) {
+        std::thread::park_timeout(TICK);
+        if state.running.load(Ordering::SeqCst) > 0 {
+            engine.increment_epoch();
+            idle = 0;
+            continue;
+        }
+        idle += 1;
+        if idle < IDLE_TICKS {
+            continue;
+        }
+        // Announced first, looked at again after: a call that begins between the two either
+        // sees `asleep` and wakes the thread, or is seen here.
+        state.asleep.store(true, Ordering::SeqCst);
+        if state.running.load(Ordering::SeqCst) == 0 && !state.stop.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        state.asleep.store(false, Ordering::SeqCst);
+        idle = 0;
+    }
+}
