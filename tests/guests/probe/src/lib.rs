@@ -1,0 +1,164 @@
+//! A component that misbehaves on request: what a path names, it does. The engine's tests
+//! call it to see what the caller gets, what remains, and that neighbours are unharmed.
+
+#[cfg(target_arch = "wasm32")]
+mod probe {
+    use std::time::Duration;
+
+    use monopod_sdk::http::{Method, Problem, Request, Response};
+    use monopod_sdk::ports::{Buckets, Identity, Outgoing, Principal, Publisher, Range, Services, Timers};
+    use monopod_sdk::{Failure, Host, Message, Timer};
+
+    struct Probe;
+
+    monopod_sdk::export!(Probe: http, messages, timers);
+
+    const BUCKET: &str = "counters";
+
+    /// Reads, adds one, writes: two at once conflict.
+    fn count(key: &str) -> Result<u64, monopod_sdk::ports::Error> {
+        let before = Host.get_json::<u64>(BUCKET, key)?.unwrap_or(0);
+        Host.set_json(BUCKET, key, &(before + 1))?;
+        Ok(before + 1)
+    }
+
+    #[expect(unconditional_recursion, reason = "this is what it is for")]
+    fn recurse(n: u64) -> u64 {
+        std::hint::black_box([n; 64]).iter().sum::<u64>() + recurse(n + 1)
+    }
+
+    #[expect(clippy::panic, reason = "this is what it is for")]
+    fn trap() -> ! {
+        panic!("asked to")
+    }
+
+    fn spin() -> ! {
+        loop {
+            std::hint::black_box(0);
+        }
+    }
+
+    impl monopod_sdk::Http for Probe {
+        fn handle(request: Request) -> Result<Response, Problem> {
+            let text = |value: String| Ok(Response::text(value));
+            let path = request.path().to_owned();
+            let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+            match (request.method(), segments.as_slice()) {
+                (Method::Get, ["hello"]) => text("hello".into()),
+                (Method::Get, ["spin"]) => spin(),
+                (Method::Get, ["trap"]) => trap(),
+                (Method::Get, ["recurse"]) => text(recurse(0).to_string()),
+                (Method::Get, ["wait"]) => {
+                    std::thread::sleep(Duration::from_secs(3_600));
+                    text("awake".into())
+                }
+                (Method::Get, ["grow"]) => {
+                    let mut kept: Vec<Vec<u8>> = Vec::new();
+                    loop {
+                        let mut block = Vec::new();
+                        if block.try_reserve_exact(1 << 20).is_err() {
+                            return text(format!("{} MiB", kept.len()));
+                        }
+                        block.resize(1 << 20, 1);
+                        kept.push(block);
+                    }
+                }
+                (Method::Get, ["print"]) => {
+                    for line in 0..100_000 {
+                        println!("line {line} of very many");
+                    }
+                    text("printed".into())
+                }
+                (Method::Get, ["large", size]) => text("x".repeat(size.parse().unwrap_or(0))),
+                (Method::Post, ["echo"]) => Ok(Response::text(request.body(usize::MAX)?.len().to_string())),
+                (Method::Get, ["who"]) => match Host.caller() {
+                    Principal::Anonymous => text("anonymous".into()),
+                    Principal::System => text("system".into()),
+                    Principal::User(user) => text(format!("{} {}", user.issuer, user.subject)),
+                },
+                (Method::Post, ["count", key]) => text(count(key)?.to_string()),
+                (Method::Get, ["count", key]) => {
+                    text(Host.get_json::<u64>(BUCKET, key)?.unwrap_or(0).to_string())
+                }
+                (Method::Post, ["count-twice", key]) => {
+                    count(key)?;
+                    text(count(key)?.to_string())
+                }
+                (Method::Post, ["count-then-trap", key]) => {
+                    count(key)?;
+                    trap()
+                }
+                (Method::Post, ["count-then-fail", key]) => {
+                    count(key)?;
+                    let mut response = Response::text("failed");
+                    response.status = 503;
+                    Ok(response)
+                }
+                (Method::Post, ["publish", key]) => {
+                    Host.publish(&Outgoing::json("probe.out", key, &"published")?)?;
+                    text("published".into())
+                }
+                (Method::Post, ["timer", name]) => {
+                    Host.set_timer(name, Duration::from_millis(1), b"payload")?;
+                    text("set".into())
+                }
+                (Method::Post, ["flood"]) => {
+                    for n in 0..100_000 {
+                        if let Err(error) = Host.set(BUCKET, &format!("flood-{n:06}"), b"x") {
+                            return text(format!("{n}: {error}"));
+                        }
+                    }
+                    text("no limit".into())
+                }
+                (Method::Get, ["scan"]) => {
+                    let range = Range { prefix: "scan-", after: None, descending: true, limit: 2 };
+                    Host.set(BUCKET, "scan-b", b"own")?;
+                    Host.delete(BUCKET, "scan-c")?;
+                    let entries = Host.scan(BUCKET, range)?;
+                    text(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>().join(" "))
+                }
+                (Method::Post, ["set", key]) => {
+                    Host.set(BUCKET, key, &request.body(usize::MAX)?)?;
+                    text("set".into())
+                }
+                (Method::Get, ["circle"]) => {
+                    let answer = Host.call(Method::Get, "probe", "/circle", &[]);
+                    text(answer.map_or_else(
+                        |error| format!("stopped: {error}"),
+                        |response| String::from_utf8_lossy(&response.body).into_owned(),
+                    ))
+                }
+                (Method::Get, ["denied", what]) => {
+                    let refused = match *what {
+                        "bucket" => Host.get("secrets", "key").map(|_| ()),
+                        "topic" => Host.publish(&Outgoing::json("tu.secret", "k", &1)?).map(|_| ()),
+                        "call" => Host.call(Method::Get, "stranger", "/", &[]).map(|_| ()),
+                        _ => return Err(Problem::no_route(&request)),
+                    };
+                    text(refused.map_or_else(|error| error.to_string(), |()| "allowed".into()))
+                }
+                _ => Err(Problem::no_route(&request)),
+            }
+        }
+    }
+
+    impl monopod_sdk::Messages for Probe {
+        fn handle(message: Message) -> Result<(), Failure> {
+            count(&message.id)?;
+            match message.payload.as_slice() {
+                b"retry" => Err(Failure::Retry { after: None, reason: "asked to".into() }),
+                b"reject" => Err(Failure::Reject("asked to".into())),
+                b"trap" => trap(),
+                b"spin" => spin(),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl monopod_sdk::TimerEvents for Probe {
+        fn fire(timer: Timer) -> Result<(), Failure> {
+            count(&timer.name)?;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Guests that mean harm, against a real engine and a real store: the caller gets a clear
+//! error in bounded time, nothing of the failed call remains, and neighbours go on.
+//! The guest is `tests/guests/probe`, which does what a path names.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use monopod_core::component::Limits;
+use monopod_core::invoke::{Components, Error};
+use monopod_core::message::Outcome;
+use monopod_core::size::Size;
+use monopod_core::store::{self, Store};
+use support::{House, limits};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_that_spins_is_stopped_at_its_deadline_and_its_neighbour_goes_on() {
+    let house = House::with(Limits { deadline: Duration::from_millis(400), ..limits() }).await;
+    let started = Instant::now();
+    let spins = (0..2).map(|_| house.get("/spin"));
+    let spinning = futures_util::future::join_all(spins);
+    let neighbour = async {
+        let mut answered = 0;
+        while started.elapsed() < Duration::from_millis(300) {
+            assert_eq!(house.get("/hello").await.unwrap(), "hello");
+            answered += 1;
+        }
+        answered
+    };
+    let (spun, answered) = futures_util::future::join(spinning, neighbour).await;
+    for result in spun {
+        assert!(matches!(result, Err(Error::TimedOut(_))), "{result:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(answered >= 10, "the neighbour was starved: {answered} answers in 300 ms");
+}
+
+#[tokio::test]
+async fn a_guest_that_waits_for_ever_is_stopped_at_its_deadline() {
+    let house = House::with(Limits { deadline: Duration::from_millis(200), ..limits() }).await;
+    let started = Instant::now();
+    assert!(matches!(house.get("/wait").await, Err(Error::TimedOut(_))));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_trap_fails_one_call_and_leaves_nothing_of_its_unit() {
+    let house = House::new().await;
+    let result = house.get("/trap").await;
+    assert!(matches!(result, Err(Error::Trapped { .. })), "{result:?}");
+    assert!(matches!(house.post("/count-then-trap/a", "").await, Err(Error::Trapped { .. })));
+    assert_eq!(house.get("/count/a").await.unwrap(), "0");
+    assert_eq!(house.get("/hello").await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn an_answer_of_5xx_commits_nothing() {
+    let house = House::new().await;
+    assert_eq!(house.post("/count-then-fail/a", "").await.unwrap(), "failed");
+    assert_eq!(house.get("/count/a").await.unwrap(), "0");
+}
+
+#[tokio::test]
+async fn endless_recursion_is_a_trap_not_a_crash() {
+    let house = House::new().await;
+    let result = house.get("/recurse").await;
+    assert!(matches!(result, Err(Error::Trapped { .. })), "{result:?}");
+    assert_eq!(house.get("/hello").await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn memory_stops_growing_at_the_limit() {
+    let house = House::with(Limits { memory: Size::mebibytes(16), ..limits() }).await;
+    let kept: u64 = house.get("/grow").await.unwrap().trim_end_matches(" MiB").parse().unwrap();
+    assert!((4..16).contains(&kept), "{kept} MiB of 16");
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_cut_and_the_call_goes_on() {
+    let house = House::new().await;
+    assert_eq!(house.get("/print").await.unwrap(), "printed");
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_refused_both_ways() {
+    let house = House::with(Limits { body: Size::bytes(1_000), ..limits() }).await;
+    assert_eq!(house.get("/large/1000").await.unwrap().len(), 1_000);
+    assert!(matches!(house.get("/large/1001").await, Err(Error::Trapped { .. })));
+    assert_eq!(house.post("/echo", &"x".repeat(1_000)).await.unwrap(), "1000");
+    let refused = house.send("POST", "/echo", &"x".repeat(1_001)).await.unwrap();
+    assert_eq!(refused.0, 413);
+}
+
+#[tokio::test]
+async fn a_unit_is_bounded_and_says_its_limit() {
+    let house = House::new().await;
+    let answer = house.post("/flood", "").await.unwrap();
+    assert!(answer.starts_with("1000: ") && answer.contains("at most 1000 writes"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_unit_sees_its_own_writes_and_no_others_before_commit() {
+    let house = House::new().await;
+    assert_eq!(house.post("/count-twice/a", "").await.unwrap(), "2");
+    for key in ["scan-a", "scan-c", "scan-d"] {
+        house.post(&format!("/set/{key}"), "there").await.unwrap();
+    }
+    // Descending, two at most: d stands, c is removed by the unit, b is its own.
+    assert_eq!(house.get("/scan").await.unwrap(), "scan-d scan-b");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn units_that_conflict_are_run_again_until_each_counted_once() {
+    let house = House::new().await;
+    let counts = (0..40).map(|_| house.post("/count/shared", ""));
+    for result in futures_util::future::join_all(counts).await {
+        result.unwrap();
+    }
+    assert_eq!(house.get("/count/shared").await.unwrap(), "40");
+}
+
+#[tokio::test]
+async fn a_denial_names_the_line_that_would_grant() {
+    let house = House::new().await;
+    for (what, line) in [
+        ("bucket", r#"[components.probe.grants] buckets = ["secrets"]"#),
+        ("topic", r#"[components.probe.grants] publish = ["tu.secret"]"#),
+    ] {
+        let answer = house.get(&format!("/denied/{what}")).await.unwrap();
+        assert!(answer.contains(line), "{answer}");
+    }
+    let answer = house.get("/denied/call").await.unwrap();
+    assert_ne!(answer, "allowed");
+}
+
+#[tokio::test]
+async fn components_that_call_in_a_circle_get_an_answer() {
+    let house = House::new().await;
+    let started = Instant::now();
+    let answer = house.get("/circle").await.unwrap();
+    assert!(answer.starts_with("stopped:"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_beyond_the_slots_wait_and_then_run() {
+    let house = House::with(Limits { concurrency: 1, ..limits() }).await;
+    let calls = (0..8).map(|n| house.post(&format!("/count/{n}"), ""));
+    for result in futures_util::future::join_all(calls).await {
+        assert_eq!(result.unwrap(), "1");
+    }
+}
+
+#[tokio::test]
+async fn calls_beyond_the_queue_are_refused_at_once() {
+    let house = House::with(Limits { concurrency: 1, deadline: Duration::from_millis(500), ..limits() }).await;
+    let calls = (0..40).map(|_| house.get("/wait"));
+    let results = futures_util::future::join_all(calls).await;
+    let refused = results.iter().filter(|r| matches!(r, Err(Error::Overloaded { .. }))).count();
+    assert!(refused >= 30, "{refused} of 40 refused");
+}
+
+#[tokio::test]
+async fn a_message_has_its_effect_once_however_often_it_is_delivered() {
+    let house = House::new().await;
+    let delivery = house.publish_to_probe("done").await;
+    assert_eq!(house.engine.deliver(&delivery).await.unwrap(), Outcome::Done);
+    let again = house.engine.deliver(&delivery).await;
+    assert!(matches!(again, Err(Error::Store { source: store::Error::Settled, .. })), "{again:?}");
+    assert_eq!(house.get(&format!("/count/{}", delivery.message.id)).await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_message_refused_put_off_or_trapped_over_leaves_nothing() {
+    let house = House::with(Limits { deadline: Duration::from_millis(200), ..limits() }).await;
+    for (payload, check) in [
+        ("retry", (|r| matches!(r, Ok(Outcome::Retry { .. }))) as fn(&Result<Outcome, Error>) -> bool),
+        ("reject", |r| matches!(r, Ok(Outcome::Reject { .. }))),
+        ("trap", |r| matches!(r, Err(Error::Trapped { .. }))),
+        ("spin", |r| matches!(r, Err(Error::TimedOut(_)))),
+    ] {
+        let delivery = house.publish_to_probe(payload).await;
+        let result = house.engine.deliver(&delivery).await;
+        assert!(check(&result), "{payload}: {result:?}");
+        assert_eq!(house.get(&format!("/count/{}", delivery.message.id)).await.unwrap(), "0", "{payload}");
+        let waiting = house.store.deliveries(&support::probe(), 0, 100).await.unwrap();
+        assert!(waiting.iter().any(|d| d.id == delivery.id), "{payload} was settled");
+    }
+}
+
+#[tokio::test]
+async fn a_timer_fires_with_its_unit_and_only_once() {
+    let house = House::new().await;
+    house.post("/timer/wake", "").await.unwrap();
+    let due = house.store.timers_due(u64::MAX >> 1, 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(house.engine.fire(&due[0]).await.unwrap(), Outcome::Done);
+    let again = house.engine.fire(&due[0]).await;
+    assert!(matches!(again, Err(Error::Store { source: store::Error::Settled, .. })), "{again:?}");
+    assert_eq!(house.get("/count/wake").await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn identity_reaches_the_guest_typed_and_a_header_does_not() {
+    let house = House::new().await;
+    assert_eq!(house.get("/who").await.unwrap(), "anonymous");
+    assert_eq!(house.get_as("/who", "https://issuer", "alice").await.unwrap(), "https://issuer alice");
+}
+
+#[tokio::test]
+async fn compiled_code_is_cached_and_a_damaged_cache_is_made_again() {
+    use monopod_engine::Compiled;
+    let house = House::new().await;
+    assert_eq!(house.compiled, Compiled::Now);
+    let folder = house.folder.clone();
+    assert_eq!(House::load(&folder, limits()).compiled, Compiled::Cached);
+
+    let cached = std::fs::read_dir(folder.path().join("cache"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "cwasm"))
+        .unwrap();
+    let good = std::fs::read(&cached).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    for damaged in [flipped, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), vec![7; 5_000]] {
+        std::fs::write(&cached, damaged).unwrap();
+        let again = House::load(&folder, limits());
+        assert_eq!(again.compiled, Compiled::Now);
+        assert_eq!(again.get("/hello").await.unwrap(), "hello");
+    }
+    // Another installation's key: its files are not ours.
+    std::fs::write(folder.path().join("cache/seal.key"), [9; 32]).unwrap();
+    assert_eq!(House::load(&folder, limits()).compiled, Compiled::Now);
+}
+
+#[tokio::test]
+async fn what_is_not_a_component_is_refused_by_name() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let refused = |bytes: &[u8]| {
+        let file = folder.path().join("code.wasm");
+        std::fs::write(&file, bytes).unwrap();
+        House::try_load(&folder, limits(), file, &format!("sha256:{}", bytes.len())).err().unwrap().to_string()
+    };
+    let text = refused(b"hello");
+    assert!(text.contains("`probe`") && text.contains("not WebAssembly"), "{text}");
+    let text = refused(b"\0asm\x01\0\0\0");
+    assert!(text.contains("core module") && text.contains("wasm32-wasip2"), "{text}");
+    let text = refused(b"\0asm\x0d\0\x01\0");
+    assert!(text.contains("exports nothing"), "{text}");
+    let text = refused(b"\0asm\x0d\0\x01\0\xff\xff\xff");
+    assert!(text.contains("`probe`"), "{text}");
+}
