@@ -146,7 +146,8 @@ async fn components_that_call_in_a_circle_get_an_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_beyond_the_slots_wait_and_then_run() {
     let house = House::with(Limits { concurrency: 1, ..limits() }).await;
-    let calls = (0..8).map(|n| house.post(&format!("/count/{n}"), ""));
+    let paths: Vec<_> = (0..8).map(|n| format!("/count/{n}")).collect();
+    let calls = paths.iter().map(|path| house.post(path, ""));
     for result in futures_util::future::join_all(calls).await {
         assert_eq!(result.unwrap(), "1");
     }
@@ -154,7 +155,8 @@ async fn calls_beyond_the_slots_wait_and_then_run() {
 
 #[tokio::test]
 async fn calls_beyond_the_queue_are_refused_at_once() {
-    let house = House::with(Limits { concurrency: 1, deadline: Duration::from_millis(500), ..limits() }).await;
+    let house =
+        House::with(Limits { concurrency: 1, deadline: Duration::from_millis(500), ..limits() }).await;
     let calls = (0..40).map(|_| house.get("/wait"));
     let results = futures_util::future::join_all(calls).await;
     let refused = results.iter().filter(|r| matches!(r, Err(Error::Overloaded { .. }))).count();
@@ -225,7 +227,8 @@ async fn compiled_code_is_cached_and_a_damaged_cache_is_made_again() {
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
-    for damaged in [flipped, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), vec![7; 5_000]] {
+    for damaged in [flipped, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), vec![7; 5_000]]
+    {
         std::fs::write(&cached, damaged).unwrap();
         let again = House::load(&folder, limits());
         assert_eq!(again.compiled, Compiled::Now);
@@ -242,7 +245,7 @@ async fn what_is_not_a_component_is_refused_by_name() {
     let refused = |bytes: &[u8]| {
         let file = folder.path().join("code.wasm");
         std::fs::write(&file, bytes).unwrap();
-        House::try_load(&folder, limits(), file, &format!("sha256:{}", bytes.len())).err().unwrap().to_string()
+        House::try_load(&folder, limits(), file, &monopod_tests::digest(bytes)).err().unwrap().to_string()
     };
     let text = refused(b"hello");
     assert!(text.contains("`probe`") && text.contains("not WebAssembly"), "{text}");

@@ -57,7 +57,7 @@ impl House {
 
     pub fn load(folder: &Arc<TempDir>, limits: Limits) -> Self {
         let bundle = monopod_tests::bundle("probe");
-        Self::try_load(folder, limits, bundle.wasm, &bundle.digest).unwrap()
+        Self::try_load(folder, limits, bundle.wasm, &bundle.wasm_digest).unwrap()
     }
 
     pub fn try_load(
@@ -79,11 +79,8 @@ impl House {
         };
         let settings = monopod_state::Settings { folder: state.clone(), topology };
         let store = Arc::new(SqliteStore::open(settings, Arc::new(Quiet)).unwrap());
-        let blobs = LocalBlobs::open(
-            BlobSettings { folder: state, public_url: "https://localhost".into() },
-            &store,
-        )
-        .unwrap();
+        let blobs =
+            LocalBlobs::open(BlobSettings { folder: state, public_url: "https://localhost".into() }).unwrap();
         let component = Component {
             name: probe(),
             version: "0.1.0".into(),
@@ -133,7 +130,13 @@ impl House {
         self.call(method, path, body, Principal::Anonymous).await
     }
 
-    async fn call(&self, method: &str, path: &str, body: &str, who: Principal) -> Result<(u16, String), Error> {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        who: Principal,
+    ) -> Result<(u16, String), Error> {
         let request = http::Request::builder()
             .method(method)
             .uri(path)

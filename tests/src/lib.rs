@@ -1,6 +1,11 @@
 //! Support shared by the suites.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a suite stops at the first surprise"
+)]
 
 use std::path::PathBuf;
 
@@ -14,4 +19,10 @@ pub fn bundles() -> PathBuf {
 /// A bundle under test.
 pub fn bundle(name: &str) -> monopod_bundle::Bundle {
     monopod_bundle::open(&bundles().join(name)).unwrap()
+}
+
+/// The digest of `bytes` as bundles have it.
+pub fn digest(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    format!("sha256:{}", hex::encode(sha2::Sha256::digest(bytes)))
 }

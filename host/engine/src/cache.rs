@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
 use monopod_core::component::Component;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component as Code;
 
@@ -32,7 +32,8 @@ pub enum Compiled {
 
 pub(crate) struct Cache {
     folder: PathBuf,
-    key: Vec<u8>,
+    /// Keyed, and over nothing yet.
+    seal: Hmac<Sha256>,
     /// Names engine version, settings and CPU features.
     compatibility: String,
 }
@@ -46,7 +47,8 @@ impl Cache {
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
         let key_file = folder.join(KEY_FILE);
         let key = key(&key_file).map_err(failed(&key_file))?;
-        Ok(Self { folder, key, compatibility: compatibility(engine) })
+        let seal = <Hmac<Sha256> as Mac>::new_from_slice(&key).map_err(|e| Error::Engine(e.to_string()))?;
+        Ok(Self { folder, seal, compatibility: compatibility(engine) })
     }
 
     /// The component's code: from the cache, or compiled and put there.
@@ -64,6 +66,13 @@ impl Cache {
         let wasm = fs::read(&component.wasm).map_err(|e| {
             invalid(format!("{}: {e}\n  fix: build the bundle again", component.wasm.display()))
         })?;
+        let found = format!("sha256:{}", hex::encode(Sha256::digest(&wasm)));
+        if found != component.digest {
+            return Err(invalid(format!(
+                "{} was changed since its bundle was opened: its digest is {found}\n  fix: start again",
+                component.wasm.display()
+            )));
+        }
         let compiled = engine.precompile_component(&wasm).map_err(|e| invalid(explain(&wasm, &e)))?;
         if let Err(error) = self.store(&file, &compiled) {
             // The next start compiles again; this one goes on.
@@ -108,10 +117,7 @@ impl Cache {
     }
 
     fn mac(&self, code: &[u8]) -> Hmac<Sha256> {
-        // A key of any length is accepted, so the error cannot happen; an empty key would
-        // only break every seal.
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.key)
-            .unwrap_or_else(|_| <Hmac<Sha256> as Mac>::new(&Default::default()));
+        let mut mac = self.seal.clone();
         mac.update(code);
         mac
     }

@@ -26,9 +26,6 @@ use crate::guest::Guest;
 use crate::load::Loaded;
 use crate::{Engine, Shared};
 
-/// How often a unit that was overtaken is run again before the caller is told. Each
-/// time somebody else got on, so this is not reached by bad luck alone.
-const MAX_RERUNS: u32 = 20;
 /// How many invocations of one component may wait for a slot, as a multiple of its slots.
 /// More than a few rounds of waiting would end at the deadline anyway.
 const QUEUE: u32 = 8;
@@ -112,11 +109,9 @@ impl Shared {
                         published_at: message.published_at,
                         attempt: delivery.attempt,
                     };
-                    let result = match handler.load(&mut store, &instance) {
-                        Ok(guest) => guest.call_handle(&mut store, &message).await,
-                        Err(error) => Err(error),
-                    };
-                    (store, result.map(outcome))
+                    let answer =
+                        handler.load(&mut store, &instance)?.call_handle(&mut store, &message).await?;
+                    Ok((outcome(answer), store.into_data().unit))
                 })
             })
             .await
@@ -146,11 +141,8 @@ impl Shared {
                         due_at: timer.due_at,
                         attempt: timer.attempt,
                     };
-                    let result = match handler.load(&mut store, &instance) {
-                        Ok(guest) => guest.call_fire(&mut store, &timer).await,
-                        Err(error) => Err(error),
-                    };
-                    (store, result.map(outcome))
+                    let answer = handler.load(&mut store, &instance)?.call_fire(&mut store, &timer).await?;
+                    Ok((outcome(answer), store.into_data().unit))
                 })
             })
             .await
@@ -217,8 +209,8 @@ struct Call<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-/// What running a guest gives back: the store, for its unit, and the guest's answer.
-type Ran<T> = (Store<Guest>, wasmtime::Result<T>);
+/// What running a guest gives back: its unit and its answer.
+type Ran<T> = wasmtime::Result<(T, Unit)>;
 
 /// Whether an answer lets its unit be committed.
 trait Answer {
@@ -245,7 +237,7 @@ impl Call<'_> {
         cause: Cause,
         guest: impl Fn(Store<Guest>, Instance) -> BoxFuture<'f, Ran<T>>,
     ) -> Result<T, Error> {
-        for _ in 0..MAX_RERUNS {
+        loop {
             let (answer, unit) = self.in_time(self.once(cause.clone(), &guest)).await??;
             if !answer.commits() || unit.is_empty() {
                 return Ok(answer);
@@ -253,11 +245,14 @@ impl Call<'_> {
             // Not bounded by the deadline: it was handed over, and happens or not as a whole.
             match self.shared.store.commit(unit).await {
                 Ok(()) => return Ok(answer),
-                Err(store::Error::Conflict) => {}
-                Err(source) => return Err(self.store_failed(source)),
+                // Somebody else got on: among any number one wins each round, so the
+                // deadline is the only bound it needs.
+                Err(store::Error::Conflict) if !self.context.remaining().is_zero() => {}
+                Err(source) => {
+                    return Err(Error::Store { component: self.loaded.component.name.clone(), source });
+                }
             }
         }
-        Err(self.store_failed(store::Error::Conflict))
     }
 
     async fn once<'f, T>(
@@ -270,9 +265,7 @@ impl Call<'_> {
         let _running = self.shared.ticker.run();
         let instance =
             self.loaded.instance.instantiate_async(&mut store).await.map_err(|e| self.failed(&e))?;
-        let (store, result) = guest(store, instance).await;
-        let answer = result.map_err(|e| self.failed(&e))?;
-        Ok((answer, store.into_data().unit))
+        guest(store, instance).await.map_err(|e| self.failed(&e))
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
@@ -299,10 +292,6 @@ impl Call<'_> {
         tracing::warn!(component = %component, correlation = %self.context.correlation, trace = %self.context.trace,
             reason, "the component failed; nothing of this call remains");
         Error::Trapped { component, reason: reason.to_owned() }
-    }
-
-    fn store_failed(&self, source: store::Error) -> Error {
-        Error::Store { component: self.loaded.component.name.clone(), source }
     }
 }
 
@@ -354,11 +343,15 @@ async fn answer(
     let (send, receive) = tokio::sync::oneshot::channel();
     let guest = async {
         let result = handle(&mut store, &instance, request, send).await;
-        (store, result)
+        // With the store go the ends of response and body that the guest left open, so that
+        // nobody waits for what can no longer come.
+        let unit = store.into_data().unit;
+        result.map(|()| unit)
     };
-    let ((store, result), response) = futures_util::future::join(guest, gather(receive, limit)).await;
-    // What the guest did wrong last explains what it answered; a trap wins.
-    (store, result.and(response))
+    let (unit, response) = futures_util::future::join(guest, gather(receive, limit)).await;
+    // A trap explains a missing answer, not the other way round.
+    let unit = unit?;
+    Ok((response?, unit))
 }
 
 async fn handle(

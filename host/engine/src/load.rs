@@ -14,7 +14,7 @@ use crate::guest::Guest;
 /// A component that is ready.
 pub(crate) struct Loaded {
     pub(crate) component: Component,
-    /// Settings as environment variables.
+    /// Its settings, in the shape WASI wants them.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) instance: InstancePre<Guest>,
     pub(crate) http: Option<http::GuestIndices>,
@@ -40,6 +40,9 @@ pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> 
     let messages = messaging::handler::GuestIndices::new(&instance).ok();
     let timers = timers::handler::GuestIndices::new(&instance).ok();
 
+    if http.is_none() && messages.is_none() && timers.is_none() {
+        return Err(Error::NothingServed(component.name));
+    }
     let no_handler = |what, export| Error::NoHandler { component: component.name.clone(), what, export };
     if !component.grants.consume.is_empty() && messages.is_none() {
         return Err(no_handler("topics to consume", "monopod:messaging/handler@0.1.0"));
@@ -47,14 +50,7 @@ pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> 
     if component.grants.timers && timers.is_none() {
         return Err(no_handler("timers", "monopod:timers/handler@0.1.0"));
     }
-    if http.is_none() && messages.is_none() && timers.is_none() {
-        return Err(Error::NothingServed(component.name));
-    }
-    let environment = component
-        .settings
-        .iter()
-        .map(|(key, value)| (key.to_ascii_uppercase().replace('-', "_"), value.clone()))
-        .collect();
+    let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let slots = Semaphore::new(
         usize::try_from(component.limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
     );
