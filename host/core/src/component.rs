@@ -20,7 +20,7 @@ pub struct Component {
     pub digest: String,
     /// What it adds to the GraphQL schema, if anything.
     pub schema: Option<Schema>,
-    /// Its configuration, handed to it as environment variables.
+    /// Its settings, by the name of the environment variable in which it finds them.
     pub settings: BTreeMap<String, String>,
     /// What it may touch.
     pub grants: Grants,

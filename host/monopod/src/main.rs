@@ -1,1 +1,45 @@
-fn main() {}
+//! `monopod`: the command line and the wiring, nothing else.
+
+mod bundle;
+mod check;
+mod cli;
+mod platform;
+mod screen;
+mod try_photo;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::{Command, Options};
+
+// Half the allocations of a request come from other threads' caches with the system's
+// allocator; measured over TLS this one serves about a tenth more requests per second.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The command line or a file that people write is wrong (`EX_USAGE` of sysexits).
+const USAGE: u8 = 64;
+/// It could not be started, or could not be run.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // What cannot be printed cannot be told.
+            let _lost = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(USAGE),
+            };
+        }
+    };
+    match options.command {
+        Command::Up(options) => up::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Try(options) => try_photo::run(&options),
+        Command::Bundle(options) => bundle::run(&options),
+    }
+}

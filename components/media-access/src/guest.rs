@@ -1,0 +1,13 @@
+//! Connects the service to the platform.
+
+use monopod_sdk::{Host, Http, Problem, Request, Response};
+
+struct MediaAccess;
+
+impl Http for MediaAccess {
+    fn handle(request: Request) -> Result<Response, Problem> {
+        crate::answer(&Host, request)
+    }
+}
+
+monopod_sdk::export!(MediaAccess: http);

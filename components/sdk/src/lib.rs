@@ -1,0 +1,147 @@
+//! What a component written in Rust needs to run in monopod.
+//!
+//! A component is an ordinary library of crate type `cdylib`. It implements one or more of
+//! three traits and exports them:
+//!
+//! - [`Http`] answers requests: its REST interface, behind GraphQL, called by other
+//!   components, or exposed by the front door;
+//! - [`Messages`] handles the messages of the topics it is granted to consume;
+//! - [`TimerEvents`] handles the timers it has set.
+//!
+//! ```
+//! use monopod_sdk::http::{Method, Problem, Request, Response};
+//!
+//! struct Weather;
+//!
+//! impl monopod_sdk::Http for Weather {
+//!     fn handle(request: Request) -> Result<Response, Problem> {
+//!         match (request.method(), request.segments().as_slice()) {
+//!             (Method::Get, ["v1", "ping"]) => Ok(Response::text("pong")),
+//!             _ => Err(Problem::no_route(&request)),
+//!         }
+//!     }
+//! }
+//!
+//! monopod_sdk::export!(Weather: http);
+//! ```
+//!
+//! What a component may touch it reaches through the traits of [`ports`]; `Host` implements
+//! them all inside the host. Write the logic as functions over the ports it needs
+//! (`fn start(ports: &impl Buckets, ..)`) and it runs natively, in a plain `cargo test`,
+//! against the fake of [`testing`]. Only what is called is linked, so a component imports no
+//! more than it uses.
+//!
+//! **The unit of work.** State, messages and timers of one invocation are committed together
+//! when it ends well, and dropped together when it traps, times out, fails, or answers a request
+//! with 5xx. An invocation may therefore run twice, and has its effect once. Do not keep state in a `static`: every
+//! invocation gets a fresh instance unless the platform file says otherwise.
+//!
+//! Not for the host: this crate is compiled into guests only.
+
+pub mod http;
+pub mod id;
+mod message;
+pub mod ports;
+mod problem;
+pub mod time;
+
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod heap;
+#[cfg(target_arch = "wasm32")]
+mod host;
+#[cfg(target_arch = "wasm32")]
+mod libc;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod shell;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+#[cfg(target_arch = "wasm32")]
+pub use host::Host;
+pub use http::{Method, Problem, Request, Response};
+pub use ports::{Failure, Message, Outgoing, Timer};
+
+/// Writes a line for the operator to the component's log. `level` is one of `debug`, `info`,
+/// `warn`, `error`. The host adds component, time, correlation id and trace. Never log what a
+/// client would not want to read there.
+pub fn log(level: &str, text: &str) {
+    #[cfg(target_arch = "wasm32")]
+    shell::log(level, text);
+    #[cfg(not(target_arch = "wasm32"))]
+    eprintln!("{level}: {text}");
+}
+
+/// A component that answers HTTP.
+pub trait Http {
+    /// Answers one request. A [`Problem`] becomes the JSON error body that clients and the
+    /// GraphQL front end understand.
+    fn handle(request: Request) -> Result<Response, Problem>;
+}
+
+/// A component that consumes topics.
+pub trait Messages {
+    /// Handles one message; called again after a failure. Its effects happen once.
+    fn handle(message: Message) -> Result<(), Failure>;
+}
+
+/// A component that sets timers.
+pub trait TimerEvents {
+    /// Handles a timer that is due. A timer fires once; after a failure again.
+    fn fire(timer: Timer) -> Result<(), Failure>;
+}
+
+/// Exports what a component implements: `export!(Name: http, messages, timers)`, with those
+/// of the three that it has. Once per component. Does nothing in a native build, so that the
+/// same crate runs its tests there.
+#[macro_export]
+macro_rules! export {
+    ($component:ident: $($kind:ident),+ $(,)?) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $( $crate::__export!($kind $component); )+
+        };
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    (http $component:ident) => {
+        struct HttpShell;
+        impl $crate::bindings::http_service::Guest for HttpShell {
+            fn handle(
+                request: $crate::bindings::http_service::IncomingRequest,
+                out: $crate::bindings::http_service::ResponseOutparam,
+            ) {
+                $crate::shell::http::<$component>(request, out);
+            }
+        }
+        $crate::bindings::http_service::export!(HttpShell with_types_in $crate::bindings::http_service);
+    };
+    (messages $component:ident) => {
+        struct MessageShell;
+        impl $crate::bindings::message_handler::Guest for MessageShell {
+            fn handle(
+                message: $crate::bindings::message_handler::Message,
+            ) -> $crate::bindings::message_handler::Outcome {
+                $crate::shell::message::<$component>(message)
+            }
+        }
+        $crate::bindings::message_handler::export!(MessageShell with_types_in $crate::bindings::message_handler);
+    };
+    (timers $component:ident) => {
+        struct TimerShell;
+        impl $crate::bindings::timer_handler::Guest for TimerShell {
+            fn fire(
+                timer: $crate::bindings::timer_handler::Timer,
+            ) -> $crate::bindings::timer_handler::Outcome {
+                $crate::shell::timer::<$component>(timer)
+            }
+        }
+        $crate::bindings::timer_handler::export!(TimerShell with_types_in $crate::bindings::timer_handler);
+    };
+}

@@ -1,0 +1,333 @@
+//! What must fit between the values of a platform file. Takes the file as it was read,
+//! reports what does not fit, and builds the plan if nothing is wrong.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use monopod_core::component;
+use monopod_core::name::{ComponentName, TopicName};
+
+use crate::plan::{self, Marks, Plan, Source};
+use crate::platform::{Component, Edge, File, Grants, Identity};
+use crate::report::{Report, nearest, suggest};
+use crate::section::At;
+use crate::value::{Each, Set};
+
+/// Paths the front door answers itself.
+const RESERVED: [&str; 4] = ["/graphql", "/identity", "/health", "/blobs"];
+
+/// What the host appends to the name of a topic whose messages nobody could handle.
+const DEAD: &str = ".dead";
+
+/// The plan, if nothing is wrong with the file.
+pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
+    // Half a file would seem to lack what its other half has.
+    if report.is_garbled() {
+        return None;
+    }
+    if !report.is_broken(&["edge"]) {
+        edge(&raw.edge.value, report);
+    }
+    if let Some(at) = raw.identity.as_ref().filter(|_| !report.is_broken(&["identity"])) {
+        identity(at, &raw.edge.value, report);
+    }
+    for (name, policy) in &raw.policies.value.entries {
+        if let Some(scopes) = policy.value.scopes.as_ref().filter(|s| s.value.0.is_empty()) {
+            let message = format!("policy `{name}` has no scopes, so that it would admit everybody");
+            report.at(scopes.span.clone(), message, Some("write:  scopes = [\"analysis\"]".into()));
+        }
+    }
+    for (topic, at) in &raw.topics.value.entries {
+        if topic.as_str().ends_with(DEAD) {
+            let message = format!(
+                "topic `{topic}` has the name of a dead-letter topic, which the platform keeps itself"
+            );
+            report.at(at.key.clone(), message, Some("remove it, or choose another name".into()));
+        }
+    }
+    for (name, at) in &raw.components.value.entries {
+        grants(name, &at.value.grants.value, raw, report);
+    }
+    prefixes(&raw.components.value, report);
+    if report.is_clean() { build(raw, report) } else { None }
+}
+
+fn edge(edge: &Edge, report: &mut Report<'_>) {
+    let listen = &edge.listen.value;
+    match (&edge.certificate, &edge.key) {
+        (Some(alone), None) => {
+            let message = "`certificate` of [edge] has no `key` beside it".to_owned();
+            report.at(alone.key.clone(), message, Some("add:  key = \"tls.key\"".into()));
+        }
+        (None, Some(alone)) => {
+            let message = "`key` of [edge] has no `certificate` beside it".to_owned();
+            report.at(alone.key.clone(), message, Some("add:  certificate = \"tls.crt\"".into()));
+        }
+        (None, None) if !listen.ip().is_loopback() => {
+            let message = format!(
+                "`{listen}` is not a loopback address, and a self-signed certificate is for loopback only"
+            );
+            let help = "add:  certificate = \"tls.crt\" and key = \"tls.key\"";
+            report.at(edge.listen.span.clone(), message, Some(help.into()));
+        }
+        _ => {}
+    }
+    if edge.public_url.is_none() && !listen.ip().is_loopback() {
+        let message = format!("[edge] has no `public-url`, and clients cannot be told to use `{listen}`");
+        let help = "add:  public-url = \"https://<host that clients use>\"";
+        report.at(edge.listen.span.clone(), message, Some(help.into()));
+    }
+}
+
+fn identity(at: &At<Identity>, edge: &Edge, report: &mut Report<'_>) {
+    let Identity { development, issuer, audience, ca } = &at.value;
+    let own = [
+        issuer.as_ref().map(|at| &at.key),
+        audience.as_ref().map(|at| &at.key),
+        ca.as_ref().map(|at| &at.key),
+    ];
+    let listen = &edge.listen.value;
+    if development.value && !listen.ip().is_loopback() {
+        let message = format!(
+            "the development issuer gives a token to anybody, and `{listen}` is not a loopback address"
+        );
+        let help = "give `issuer` and `audience` instead, or listen on 127.0.0.1";
+        report.at(development.span.clone(), message, Some(help.into()));
+    }
+    match (development.value, issuer, audience) {
+        (true, _, _) => {
+            if let Some(key) = own.into_iter().flatten().next() {
+                let message = "[identity] has both the development issuer and one of its own".to_owned();
+                let help = "keep either `development = true`, or `issuer` and `audience`";
+                report.at(key.clone(), message, Some(help.into()));
+            }
+        }
+        (false, None, None) => {
+            let message = "[identity] names no issuer, so that no token could be accepted".to_owned();
+            let help = "write `development = true`, or give `issuer` and `audience`";
+            report.at(at.span.clone(), message, Some(help.into()));
+        }
+        (false, Some(issuer), None) => {
+            let message = "[identity] has no `audience`, so that tokens for other programs would be accepted"
+                .to_owned();
+            report.at(issuer.key.clone(), message, Some("add:  audience = \"api://<this platform>\"".into()));
+        }
+        (false, None, Some(audience)) => {
+            let message = "[identity] has an `audience` but no `issuer`".to_owned();
+            report.at(audience.key.clone(), message, Some("add:  issuer = \"https://<issuer>\"".into()));
+        }
+        (false, Some(_), Some(_)) => {}
+    }
+}
+
+fn grants(name: &ComponentName, grants: &Grants, raw: &File, report: &mut Report<'_>) {
+    let components = &raw.components.value.entries;
+    for (callee, span) in &grants.call.value.0 {
+        if callee == name {
+            let message = format!("component `{name}` is granted to call itself, which would never end");
+            report.at(span.clone(), message, Some("remove it".into()));
+        } else if !components.contains_key(callee) && !report.is_broken(&["components", callee.as_str()]) {
+            let others: Vec<&str> =
+                components.keys().filter(|c| *c != name).map(ComponentName::as_str).collect();
+            let message =
+                format!("component `{name}` calls `{callee}`, which is not a component of this platform");
+            report.at(span.clone(), message, Some(suggest(callee.as_str(), "other components", &others)));
+        }
+    }
+    for (topic, span) in &grants.publish.value.0 {
+        if topic.as_str().ends_with(DEAD) {
+            let message = format!(
+                "component `{name}` publishes to `{topic}`, where only the platform puts dead letters"
+            );
+            report.at(span.clone(), message, Some("remove it".into()));
+        } else {
+            declared(name, "publishes to", topic, span, raw, report);
+        }
+    }
+    for (topic, span) in &grants.consume.value.0 {
+        if !is_dead_letters(topic, raw) {
+            declared(name, "consumes", topic, span, raw, report);
+        }
+    }
+}
+
+/// Whether `topic` is where the platform puts the dead letters of a topic or of a
+/// component's timers.
+fn is_dead_letters(topic: &TopicName, raw: &File) -> bool {
+    let Some(of) = topic.as_str().strip_suffix(DEAD) else { return false };
+    let timers = of.strip_prefix("timers.").is_some_and(|c| raw.components.value.entries.contains_key(c));
+    timers || raw.topics.value.entries.contains_key(of)
+}
+
+fn declared(
+    name: &ComponentName,
+    does: &str,
+    topic: &TopicName,
+    span: &Range<usize>,
+    raw: &File,
+    report: &mut Report<'_>,
+) {
+    let topics = &raw.topics.value.entries;
+    if topics.contains_key(topic) || report.is_broken(&["topics", topic.as_str()]) {
+        return;
+    }
+    let add = format!("add:  [topics.\"{topic}\"]");
+    let help = match nearest(topic.as_str(), topics.keys().map(TopicName::as_str)) {
+        Some(meant) => format!("did you mean `{meant}`? Or {add}"),
+        None => add,
+    };
+    let message = format!("component `{name}` {does} topic `{topic}`, which no [topics] entry declares");
+    report.at(span.clone(), message, Some(help));
+}
+
+fn prefixes(components: &Each<ComponentName, Component>, report: &mut Report<'_>) {
+    let mut taken: Vec<(&str, &ComponentName, Range<usize>)> = Vec::new();
+    for (name, at) in &components.entries {
+        let Some(expose) = &at.value.expose else { continue };
+        let prefix = expose.value.0.as_str();
+        let reserved = RESERVED
+            .iter()
+            .find(|r| prefix.strip_prefix(**r).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        if let Some(reserved) = reserved {
+            let message = format!(
+                "component `{name}` is exposed at `{prefix}`, but `{reserved}` belongs to the front door"
+            );
+            report.at(expose.span.clone(), message, Some("choose another prefix".into()));
+        }
+        taken.push((prefix, name, expose.span.clone()));
+    }
+    // In the order of the file, so that the later one is the one complained about.
+    taken.sort_by_key(|(_, _, span)| span.start);
+    let mut first: BTreeMap<&str, &ComponentName> = BTreeMap::new();
+    for (prefix, name, span) in taken {
+        if let Some(other) = first.insert(prefix, name) {
+            first.insert(prefix, other);
+            let message = format!("component `{name}` is exposed at `{prefix}`, where `{other}` is already");
+            report.at(span, message, Some("give each its own prefix".into()));
+        }
+    }
+}
+
+fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
+    let (file, text) = report.source();
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    let beside = |path: &PathBuf| folder.join(path);
+    let platform = &raw.platform.as_ref()?.value;
+    let edge = &raw.edge.value;
+    let tls = match (&edge.certificate, &edge.key) {
+        (Some(certificate), Some(key)) => {
+            Some(plan::Tls { certificate: beside(&certificate.value), key: beside(&key.value) })
+        }
+        _ => None,
+    };
+    let identity = &raw.identity.as_ref()?.value;
+    let identity = match (&identity.issuer, &identity.audience) {
+        (Some(issuer), Some(audience)) => plan::Identity::Issuer {
+            issuer: issuer.value.0.clone(),
+            audience: audience.value.0.clone(),
+            ca: identity.ca.as_ref().map(|at| beside(&at.value)),
+        },
+        _ => plan::Identity::Development,
+    };
+    let graphql = &raw.graphql.value;
+    let mut components = BTreeMap::new();
+    let mut marks = BTreeMap::new();
+    for (name, at) in &raw.components.value.entries {
+        marks.insert(name.clone(), component_marks(at)?);
+        components.insert(name.clone(), component(&at.value)?);
+    }
+    Some(Plan {
+        name: platform.name.as_ref()?.value.to_string(),
+        state: platform.state.value.clone(),
+        bundles: platform.bundles.as_ref().map(|at| beside(&at.value)),
+        edge: plan::Edge {
+            listen: edge.listen.value,
+            public_url: edge.public_url.as_ref().map(|at| at.value.0.clone()),
+            drain: edge.drain.value.0,
+            tls,
+        },
+        identity,
+        policies: each(&raw.policies.value, |name, policy| {
+            let scopes = policy.scopes.as_ref()?.value.0.iter().map(|(scope, _)| scope.0.clone()).collect();
+            Some((name.0.clone(), plan::Policy { scopes }))
+        })?,
+        graphql: plan::Graphql {
+            introspection: graphql.introspection.value,
+            max_document: graphql.max_document.value.0,
+            max_tokens: graphql.max_tokens.value.0,
+            max_depth: graphql.max_depth.value.0,
+            max_aliases: graphql.max_aliases.value.0,
+            max_fields: graphql.max_fields.value.0,
+            max_cost: graphql.max_cost.value.0,
+            max_calls: graphql.max_calls.value.0,
+            max_operations: graphql.max_operations.value.0,
+        },
+        topics: each(&raw.topics.value, |name, topic| {
+            Some((name.clone(), plan::Topic { retention: topic.retention.value.0 }))
+        })?,
+        components,
+        source: Source { file: file.into(), text: text.into(), marks },
+    })
+}
+
+fn each<K, V, L: Ord, W>(from: &Each<K, V>, to: impl Fn(&K, &V) -> Option<(L, W)>) -> Option<BTreeMap<L, W>> {
+    from.entries.iter().map(|(key, at)| to(key, &at.value)).collect()
+}
+
+fn component(raw: &Component) -> Option<plan::Component> {
+    let limits = &raw.limits.value;
+    Some(plan::Component {
+        bundle: PathBuf::from(&raw.bundle.as_ref()?.value.0),
+        expose: raw.expose.as_ref().map(|at| at.value.0.clone()),
+        settings: each(&raw.settings.value, |name, text| Some((name.0.clone(), text.0.clone())))?,
+        grants: granted(&raw.grants.value),
+        limits: component::Limits {
+            memory: limits.memory.value.0,
+            deadline: limits.deadline.value.0,
+            concurrency: limits.concurrency.value.0,
+            body: limits.body.value.0,
+            attempts: limits.attempts.value.0,
+        },
+    })
+}
+
+fn component_marks(at: &At<Component>) -> Option<Marks> {
+    let grants = &at.value.grants.value;
+    let spans = [
+        ("call", &grants.call.span),
+        ("publish", &grants.publish.span),
+        ("consume", &grants.consume.span),
+        ("buckets", &grants.buckets.span),
+        ("blobs", &grants.blobs.span),
+        ("timers", &grants.timers.span),
+    ];
+    Some(Marks {
+        header: at.span.clone(),
+        bundle: at.value.bundle.as_ref()?.span.clone(),
+        grants: spans.into_iter().filter(|(_, s)| !s.is_empty()).map(|(k, s)| (k, s.clone())).collect(),
+        settings: at
+            .value
+            .settings
+            .value
+            .entries
+            .iter()
+            .map(|(name, at)| (name.0.clone(), (at.key.clone(), at.span.clone())))
+            .collect(),
+    })
+}
+
+/// Grants, or the needs that are written in the same way.
+pub(crate) fn granted(raw: &Grants) -> component::Grants {
+    fn set<T: Clone + Ord>(from: &At<Set<T>>) -> std::collections::BTreeSet<T> {
+        from.value.0.iter().map(|(item, _)| item.clone()).collect()
+    }
+    component::Grants {
+        call: set(&raw.call),
+        publish: set(&raw.publish),
+        consume: set(&raw.consume),
+        buckets: set(&raw.buckets),
+        blobs: set(&raw.blobs),
+        timers: raw.timers.value,
+    }
+}

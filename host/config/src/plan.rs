@@ -1,0 +1,173 @@
+//! The validated plan: what the binary starts. Every value is typed and every name in
+//! it is declared; nothing here needs to be checked again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use monopod_core::component::{Grants, Limits};
+use monopod_core::diagnostic::{Diagnostic, Place};
+use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::size::Size;
+
+/// What is to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The platform's name.
+    pub name: String,
+    /// The folder of everything that must survive, relative to the working directory.
+    pub state: PathBuf,
+    /// The folder of the bundles, the platform file's folder already in front; none: the
+    /// binary's default.
+    pub bundles: Option<PathBuf>,
+    /// The front door.
+    pub edge: Edge,
+    /// Whose tokens count.
+    pub identity: Identity,
+    /// The policies that schemas may name.
+    pub policies: BTreeMap<String, Policy>,
+    /// The GraphQL interface's limits.
+    pub graphql: Graphql,
+    /// The declared topics. Dead-letter topics are implied and not among them.
+    pub topics: BTreeMap<TopicName, Topic>,
+    /// The components.
+    pub components: BTreeMap<ComponentName, Component>,
+    pub(crate) source: Source,
+}
+
+/// The front door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How clients call it, without a path or `/` at the end. None only on a loopback
+    /// address: then it is `https://localhost:<the port that was bound>`.
+    pub public_url: Option<String>,
+    /// The grace for requests under way.
+    pub drain: Duration,
+    /// The certificate; none, on a loopback address only: self-signed.
+    pub tls: Option<Tls>,
+}
+
+/// The files of a certificate, the platform file's folder already in front.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, PEM.
+    pub certificate: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+}
+
+/// Whose tokens count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The built-in issuer. The front door listens on a loopback address.
+    Development,
+    /// An OpenID Connect issuer.
+    Issuer {
+        /// As in `iss`.
+        issuer: String,
+        /// As in `aud`.
+        audience: String,
+        /// Certificates to trust besides the machine's own when asking it for its keys,
+        /// the platform file's folder already in front.
+        ca: Option<PathBuf>,
+    },
+}
+
+/// What a token must allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// All of these; at least one.
+    pub scopes: BTreeSet<String>,
+}
+
+/// Limits of the GraphQL interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graphql {
+    /// Whether clients may ask for the schema.
+    pub introspection: bool,
+    /// The longest document.
+    pub max_document: Size,
+    /// The most tokens of a document.
+    pub max_tokens: u32,
+    /// How deep fields may nest in an operation.
+    pub max_depth: u32,
+    /// The most aliases of a document.
+    pub max_aliases: u32,
+    /// The most fields of an operation after its fragments are put in.
+    pub max_fields: u32,
+    /// The highest cost of an operation: the sum of its fields' weights.
+    pub max_cost: u32,
+    /// The most component calls of one operation.
+    pub max_calls: u32,
+    /// Operations open at once on one WebSocket.
+    pub max_operations: u32,
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// How long its messages are kept.
+    pub retention: Duration,
+}
+
+/// A component as the platform file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// The folder of its bundle, below the folder of bundles.
+    pub bundle: PathBuf,
+    /// The path prefix of its REST interface; no two are the same.
+    pub expose: Option<String>,
+    /// The settings that the file gives; `check_needs` adds the manifest's defaults.
+    pub settings: BTreeMap<String, String>,
+    /// What it may touch.
+    pub grants: Grants,
+    /// What it may use up.
+    pub limits: Limits,
+}
+
+impl Plan {
+    /// A mistake in what `component`'s `bundle` key points to, placed there: for what
+    /// is found only when the bundle is opened.
+    pub fn about_bundle(
+        &self,
+        component: &ComponentName,
+        message: String,
+        help: Option<String>,
+    ) -> Diagnostic {
+        let span = self.source.marks.get(component).map(|marks| marks.bundle.clone());
+        self.source.at(span, message, help)
+    }
+}
+
+/// The file behind a plan, for mistakes that come to light later.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) file: Arc<str>,
+    pub(crate) text: Arc<str>,
+    pub(crate) marks: BTreeMap<ComponentName, Marks>,
+}
+
+/// Where the parts of a component stand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Marks {
+    /// The header.
+    pub(crate) header: Range<usize>,
+    /// The value of `bundle`.
+    pub(crate) bundle: Range<usize>,
+    /// The values of the grants that are written, by key.
+    pub(crate) grants: BTreeMap<&'static str, Range<usize>>,
+    /// Key and value of each setting.
+    pub(crate) settings: BTreeMap<String, (Range<usize>, Range<usize>)>,
+}
+
+impl Source {
+    pub(crate) fn at(&self, span: Option<Range<usize>>, message: String, help: Option<String>) -> Diagnostic {
+        let place = span.filter(|s| !s.is_empty()).map(|span| Place::of(&self.text, span));
+        Diagnostic { file: self.file.to_string(), place, message, help }
+    }
+}

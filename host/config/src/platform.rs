@@ -1,0 +1,191 @@
+//! The platform file as it is written: every section and key, with its default. This
+//! is the one list; `check` turns it into a [`crate::Plan`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use monopod_core::component::Limits as Defaults;
+use monopod_core::name::{BucketName, ComponentName, ContainerName, TopicName};
+use monopod_core::size::Size;
+
+use crate::section::section;
+use crate::value::{Bytes, Count, Each, Set, Span};
+use crate::words::{Audience, Below, Issuer, Origin, PolicyName, Prefix, Scope, SettingName, Text};
+
+const MIB: u64 = 1 << 20;
+const SECOND: u64 = 1_000;
+const DAY: u64 = 86_400 * SECOND;
+
+/// The port of the front door where the file does not say.
+const PORT: u16 = 8443;
+/// The grace that Kubernetes is set to in this system's deployments is 20 s.
+const DRAIN: Duration = Duration::from_secs(20);
+/// What the topics of this system have always been kept for.
+const RETENTION: Duration = Duration::from_secs(7 * 86_400);
+
+section! {
+    /// A platform: the components that run in one process, and what they may do.
+    struct File {
+        /// What this platform is and where its files are.
+        required platform "platform": Platform, "[platform] with a `name`";
+        /// The front door: one listener, HTTPS only.
+        section edge "edge": Edge;
+        /// Who issues the tokens that callers bring: either the built-in development
+        /// issuer, or one OpenID Connect issuer.
+        required identity "identity": Identity, "[identity] with `development = true`, or with `issuer` and `audience`";
+        /// What `@policy` in a schema may name: `[policies.<name>]`.
+        section policies "policies": Each<PolicyName, Policy>;
+        /// Limits of the GraphQL interface.
+        section graphql "graphql": Graphql;
+        /// The topics messages are published to: `[topics."<name>"]`.
+        section topics "topics": Each<TopicName, Topic>;
+        /// The components that run: `[components.<name>]`.
+        section components "components": Each<ComponentName, Component>;
+    }
+}
+
+section! {
+    /// What this platform is and where its files are.
+    struct Platform {
+        /// The name of the platform, in logs and in the console.
+        required name "name": ComponentName, "\"trackunit\"";
+        /// The folder for everything that must survive a restart, relative to the
+        /// working directory.
+        default state "state": PathBuf = PathBuf::from(".monopod");
+        /// The folder of the components' bundles, relative to this file's folder.
+        optional bundles "bundles": PathBuf;
+    }
+}
+
+section! {
+    /// The front door: one listener, HTTPS only.
+    struct Edge {
+        /// The address it listens on. Port 0 takes any free one.
+        default listen "listen": SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+        /// The address clients use: it goes into pre-signed URLs and tokens. On a
+        /// loopback address it may be left out and is https://localhost with the port.
+        optional public_url "public-url": Origin;
+        /// How long requests that are under way may take after a stop is asked for.
+        default drain "drain": Span<0, { 600 * SECOND }> = Span(DRAIN);
+        /// The file of the certificate chain (PEM), relative to this file's folder.
+        /// Without one a self-signed certificate is made, on loopback addresses only.
+        optional certificate "certificate": PathBuf;
+        /// The file of the certificate's private key (PEM), relative to this file's folder.
+        optional key "key": PathBuf;
+    }
+}
+
+section! {
+    /// Who issues the tokens that callers bring: either the built-in development
+    /// issuer, or one OpenID Connect issuer.
+    struct Identity {
+        /// The built-in issuer, which gives a token to anybody who asks. On loopback
+        /// addresses only.
+        default development "development": bool = false;
+        /// The address of the OpenID Connect issuer, as its tokens have it in `iss`.
+        optional issuer "issuer": Issuer;
+        /// What the tokens must have in `aud`.
+        optional audience "audience": Audience;
+        /// A file of certificates (PEM) to trust besides the machine's own when asking
+        /// the issuer for its keys, relative to this file's folder.
+        optional ca "ca": PathBuf;
+    }
+}
+
+section! {
+    /// What a caller's token must allow.
+    struct Policy {
+        /// The scopes it needs, all of them.
+        required scopes "scopes": Set<Scope>, "[\"analysis\"]";
+    }
+}
+
+section! {
+    /// Limits of the GraphQL interface.
+    struct Graphql {
+        /// Whether clients may ask for the schema.
+        default introspection "introspection": bool = true;
+        /// The longest document.
+        default max_document "max-document": Bytes<1_024, MIB> = Bytes(Size::bytes(64 << 10));
+        /// The most tokens of a document.
+        default max_tokens "max-tokens": Count<1, 1_000_000> = Count(5_000);
+        /// How deep fields may nest in an operation.
+        default max_depth "max-depth": Count<1, 64> = Count(12);
+        /// The most aliases of a document.
+        default max_aliases "max-aliases": Count<0, 10_000> = Count(100);
+        /// The most fields of an operation after its fragments are put in.
+        default max_fields "max-fields": Count<1, 1_000_000> = Count(5_000);
+        /// The highest cost of an operation: the sum of its fields' weights, as `@cost`
+        /// gives them.
+        default max_cost "max-cost": Count<1, 1_000_000> = Count(1_000);
+        /// The most component calls of one operation.
+        default max_calls "max-calls": Count<1, 10_000> = Count(50);
+        /// Operations open at once on one WebSocket.
+        default max_operations "max-operations": Count<1, 10_000> = Count(100);
+    }
+}
+
+section! {
+    /// A topic.
+    struct Topic {
+        /// How long its messages are kept.
+        default retention "retention": Span<{ 60 * SECOND }, { 3_650 * DAY }> = Span(RETENTION);
+    }
+}
+
+section! {
+    /// A component that runs.
+    struct Component {
+        /// The folder of its bundle, below the folder of bundles.
+        required bundle "bundle": Below, "\"<folder>\"";
+        /// The path under which the front door serves its REST interface; `/` takes
+        /// everything that nothing else does. Without it, it is reached from inside only.
+        optional expose "expose": Prefix;
+        /// Values for the settings its manifest declares.
+        section settings "settings": Each<SettingName, Text>;
+        /// What it may touch. Everything else is denied.
+        section grants "grants": Grants;
+        /// What it may use up.
+        section limits "limits": Limits;
+    }
+}
+
+section! {
+    /// What a component may touch. Everything else is denied.
+    struct Grants {
+        /// Components it may call at `http://<name>.internal/`.
+        default call "call": Set<ComponentName> = Set::<ComponentName>::default();
+        /// Topics it may publish to.
+        default publish "publish": Set<TopicName> = Set::<TopicName>::default();
+        /// Topics whose messages it is given.
+        default consume "consume": Set<TopicName> = Set::<TopicName>::default();
+        /// Buckets of its own state.
+        default buckets "buckets": Set<BucketName> = Set::<BucketName>::default();
+        /// Containers of blobs.
+        default blobs "blobs": Set<ContainerName> = Set::<ContainerName>::default();
+        /// Whether it may set timers.
+        default timers "timers": bool = false;
+    }
+}
+
+section! {
+    /// What a component may use up.
+    struct Limits {
+        /// Linear memory of one instance. 32-bit components can address 4 GiB.
+        default memory "memory": Bytes<MIB, { 4_096 * MIB }> = Bytes(Defaults::default().memory);
+        /// Time for one invocation, waiting included.
+        default deadline "deadline": Span<1, { 3_600 * SECOND }> = Span(Defaults::default().deadline);
+        /// Invocations at once.
+        default concurrency "concurrency": Count<1, 10_000> = Count(Defaults::default().concurrency);
+        /// Request and response bodies. They are held in memory; larger things are blobs.
+        default body "body": Bytes<1, { 64 * MIB }> = Bytes(Defaults::default().body);
+        /// Tries for one message or timer, the first included.
+        default attempts "attempts": Count<1, 1_000> = Count(Defaults::default().attempts);
+    }
+}
+
+/// The JSON Schema of platform files (draft 2020-12).
+pub fn schema() -> serde_json::Value {
+    crate::section::document::<File>("monopod platform file")
+}

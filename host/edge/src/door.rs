@@ -1,0 +1,254 @@
+//! One request: read once, named once, sent to its route, answered, logged.
+//!
+//! Called by `accept` for every request. The way to GraphQL is the hot one: it is part of
+//! this future, the others are boxed, so that a connection's future stays small.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request};
+use hyper::body::Incoming;
+use monopod_core::BoxFuture;
+use monopod_core::blob::Blobs;
+use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::identity::{Principal, Refused};
+use monopod_core::invoke::Components;
+use monopod_core::name::ComponentName;
+use tower::Service;
+
+use crate::answer::{self, Answer, CORRELATION};
+use crate::body::{Inbound, Outbound};
+use crate::identity::Verifier;
+use crate::issuer::Issuer;
+use crate::limits::{COMPONENT_BODY, FORM_BODY, GRAPHQL_BODY, REQUEST};
+use crate::pulse::{Flight, Pulse};
+use crate::route::{Route, Table};
+use crate::{Error, blobs, component, health, path};
+
+/// Asked for `/health/ready`: ready, or the reasons why not, for people to read.
+pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Vec<String>>> + Send + Sync>;
+
+/// The rooms behind the front door.
+#[derive(Clone)]
+pub struct Parts {
+    /// Answers everything at and below `/graphql`, path included. Finds the
+    /// `core::context::Context` in the request's extensions; upgrades work.
+    pub graphql: Router,
+    /// The components.
+    pub components: Arc<dyn Components>,
+    /// Which components are reached from outside: path prefix and name.
+    pub exposed: Vec<(String, ComponentName)>,
+    /// The objects behind pre-signed URLs.
+    pub blobs: Arc<dyn Blobs>,
+    /// Whether the platform is ready.
+    pub ready: Ready,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("exposed", &self.exposed).finish_non_exhaustive()
+    }
+}
+
+/// The parts, ready to answer.
+pub(crate) struct Door {
+    graphql: Router,
+    components: Arc<dyn Components>,
+    blobs: Arc<dyn Blobs>,
+    ready: Ready,
+    table: Table,
+    verifier: Arc<Verifier>,
+    issuer: Option<Arc<Issuer>>,
+    body_time: Duration,
+}
+
+/// A request whose head is read, but for its body.
+struct Head {
+    parts: request::Parts,
+    /// The normalised path where it is not the one that was sent.
+    changed: Option<String>,
+    correlation: CorrelationId,
+    trace: TraceId,
+    began: Instant,
+}
+
+impl Head {
+    fn path(&self) -> &str {
+        self.changed.as_deref().unwrap_or(self.parts.uri.path())
+    }
+}
+
+impl Door {
+    pub(crate) fn new(
+        parts: Parts,
+        verifier: Arc<Verifier>,
+        issuer: Option<Arc<Issuer>>,
+        body_time: Duration,
+    ) -> Result<Self, Error> {
+        let Parts { graphql, components, exposed, blobs, ready } = parts;
+        let table = Table::new(exposed)?;
+        Ok(Self { graphql, components, blobs, ready, table, verifier, issuer, body_time })
+    }
+
+    /// Answers one request. Never fails: a failure is an answer too.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        pulse: &Arc<Pulse>,
+    ) -> Response<Outbound> {
+        let flight = Flight::begin(pulse);
+        let began = Instant::now();
+        let (parts, incoming) = request.into_parts();
+        let body = Inbound::new(incoming, pulse, GRAPHQL_BODY, (began + self.body_time).into());
+        let correlation = correlation(&parts.headers);
+        let trace = trace(&parts.headers);
+        let log = tracing::enabled!(target: "monopod_edge::access", tracing::Level::DEBUG);
+        let logged = log.then(|| (parts.method.clone(), parts.version));
+
+        let (label, mut response) = match readable(&parts) {
+            Err(refusal) => ("refused", *refusal),
+            Ok(changed) => {
+                let route = self.table.find(changed.as_deref().unwrap_or(parts.uri.path()));
+                let head = Head { parts, changed, correlation: correlation.clone(), trace, began };
+                let response = match route {
+                    Route::Graphql => self.graphql(head, body).await,
+                    route => Box::pin(self.other(route, head, body, peer)).await,
+                };
+                (route.label(), response)
+            }
+        };
+        answer::finish(response.headers_mut(), &correlation);
+        if let Some((method, version)) = logged {
+            let (status, micros) = (response.status().as_u16(), began.elapsed().as_micros());
+            tracing::debug!(
+                target: "monopod_edge::access",
+                %correlation, %trace, %peer, %method, ?version, route = label, status, micros,
+                "answered"
+            );
+        }
+        response.map(|body| Outbound::new(body, flight))
+    }
+
+    async fn graphql(&self, head: Head, body: Inbound) -> Answer {
+        if body.declares_too_much() {
+            return answer::too_large(GRAPHQL_BODY);
+        }
+        let context = match self.context(&head).await {
+            Ok(context) => context,
+            Err(refused) => return answer::refused(&refused),
+        };
+        let mut parts = head.parts;
+        parts.extensions.insert(context);
+        let body = if body.is_empty() { Body::empty() } else { Body::new(body) };
+        match self.graphql.clone().call(Request::from_parts(parts, body)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    async fn other(&self, route: Route<'_>, head: Head, body: Inbound, peer: SocketAddr) -> Answer {
+        let deadline = (head.began + self.body_time).into();
+        let mut response = match route {
+            // Answered by the caller.
+            Route::Graphql | Route::Unknown => answer::unknown(),
+            Route::Live | Route::Ready if head.parts.method != Method::GET => answer::method("GET"),
+            Route::Live => health::live(),
+            Route::Ready => health::ready(&self.ready).await,
+            Route::Issuer => match &self.issuer {
+                Some(issuer) => {
+                    issuer.answer(&head.parts, head.path(), body.within(FORM_BODY, deadline), peer).await
+                }
+                None => answer::unknown(),
+            },
+            Route::Blob => return blobs::serve(&*self.blobs, &head.parts, body, &head.correlation).await,
+            Route::Component(name) => {
+                let context = match self.context(&head).await {
+                    Ok(context) => context,
+                    Err(refused) => return answer::refused(&refused),
+                };
+                let body = body.within(COMPONENT_BODY, deadline);
+                let path = head.path().to_owned();
+                component::call(&*self.components, name, head.parts, &path, body, &context).await
+            }
+        };
+        answer::lock(response.headers_mut());
+        response
+    }
+
+    /// Who asks, which action, until when: made here, once.
+    async fn context(&self, head: &Head) -> Result<Context, Refused> {
+        let principal = match bearer(&head.parts.headers)? {
+            None => Principal::Anonymous,
+            Some(token) => Principal::User(match self.verifier.remembered(token) {
+                Some(user) => user,
+                None => Box::pin(self.verifier.verify(token)).await?,
+            }),
+        };
+        Ok(Context {
+            principal,
+            correlation: head.correlation.clone(),
+            trace: head.trace,
+            deadline: head.began + REQUEST,
+            depth: 0,
+        })
+    }
+}
+
+/// The normalised path where it differs, if the head can be read in one way only.
+fn readable(parts: &request::Parts) -> Result<Option<String>, Box<Answer>> {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(Box::new(answer::error(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            "not here",
+        )));
+    }
+    // RFC 9112, section 3.2: exactly one.
+    if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(Box::new(answer::malformed("an HTTP/1.1 request has exactly one Host header")));
+    }
+    match path::normalise(parts.uri.path()) {
+        Ok(Cow::Borrowed(_)) => Ok(None),
+        Ok(Cow::Owned(path)) => Ok(Some(path)),
+        Err(why) => Err(Box::new(answer::malformed(why))),
+    }
+}
+
+/// The bearer token, if there is an `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refused::Invalid("there is more than one Authorization header"));
+    }
+    let token = value.to_str().ok().and_then(|text| {
+        let (scheme, token) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    match token {
+        Some(token) if !token.is_empty() => Ok(Some(token)),
+        _ => Err(Refused::Invalid("the Authorization header must be: Bearer, a space, the token")),
+    }
+}
+
+/// The client's own correlation id if it is well-formed and the only one, or a new one.
+fn correlation(headers: &HeaderMap) -> CorrelationId {
+    let mut values = headers.get_all(CORRELATION).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().and_then(CorrelationId::parse),
+        _ => None,
+    }
+    .unwrap_or_else(CorrelationId::new)
+}
+
+fn trace(headers: &HeaderMap) -> TraceId {
+    headers
+        .get("traceparent")
+        .and_then(|value| TraceId::from_traceparent(value.to_str().ok()?))
+        .unwrap_or_else(TraceId::new)
+}

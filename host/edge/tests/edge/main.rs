@@ -1,0 +1,16 @@
+//! The front door from outside: real sockets, real TLS, fakes behind it.
+
+#[cfg(test)]
+mod blobs;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod open;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod slow;

@@ -1,0 +1,99 @@
+//! Composition: the components' `schema.graphql` files become one schema, or a list of
+//! everything that is wrong with them. Called when the platform starts and when a
+//! component changes; never while a request runs.
+//!
+//! `merge` joins the syntax trees and finds clashes, `apollo-compiler` validates the
+//! whole, `bind` compiles the host's directives on each field, `public` takes them out of
+//! what clients see.
+
+mod bind;
+mod merge;
+mod prelude;
+mod public;
+mod rules;
+mod source;
+
+use std::collections::BTreeSet;
+
+use apollo_compiler::parser::Parser;
+use monopod_core::component;
+use monopod_core::diagnostic::Diagnostic;
+use monopod_core::name::{ComponentName, TopicName};
+
+use crate::plan::cache::Cache;
+use crate::schema::Schema;
+use crate::settings::Settings;
+pub(crate) use bind::uri;
+use source::Sources;
+
+/// What one component adds to the schema, and what it may touch.
+#[derive(Debug, Clone)]
+pub struct Contribution {
+    /// Whose it is. `@connect` calls it where `to:` names no other.
+    pub component: ComponentName,
+    /// Its `schema.graphql`.
+    pub schema: component::Schema,
+    /// The components it was granted to call.
+    pub may_call: BTreeSet<ComponentName>,
+    /// The topics that are declared.
+    pub may_watch: BTreeSet<TopicName>,
+}
+
+/// Composes one schema. On failure, everything that is wrong, in the order of the
+/// contributions and of the lines in each.
+pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Schema, Vec<Diagnostic>> {
+    let mut sources = Sources::new(contributions);
+    let merged = merge::merge(contributions, &mut sources);
+    if !sources.found.is_empty() && merged.documents.len() < contributions.len() {
+        // A file could not be read: what refers to it would look wrong as well.
+        return Err(sorted(sources.found, contributions));
+    }
+
+    let mut builder = apollo_compiler::Schema::builder().adopt_orphan_extensions();
+    Parser::new().parse_into_schema_builder(prelude::sdl(), "monopod", &mut builder);
+    for document in &merged.documents {
+        builder = builder.add_ast(document);
+    }
+    let whole = match builder.build() {
+        Ok(whole) => whole,
+        Err(failed) => {
+            sources.report_all(&failed.errors, Some(&failed.partial));
+            return Err(sorted(sources.found, contributions));
+        }
+    };
+    let whole = match whole.validate() {
+        Ok(whole) => whole,
+        Err(failed) => {
+            sources.report_all(&failed.errors, Some(&failed.partial));
+            return Err(sorted(sources.found, contributions));
+        }
+    };
+
+    let types = bind::bind(&whole, &merged, &mut sources, settings);
+    if !sources.found.is_empty() {
+        return Err(sorted(sources.found, contributions));
+    }
+    match public::public(&whole) {
+        Ok(public) => Ok(Schema {
+            implementers: public.implementers_map(),
+            public,
+            types,
+            settings: settings.clone(),
+            plans: Cache::new(settings.cached_plans),
+        }),
+        Err(list) => {
+            sources.report_all(&list, None);
+            Err(sorted(sources.found, contributions))
+        }
+    }
+}
+
+fn sorted(mut found: Vec<Diagnostic>, contributions: &[Contribution]) -> Vec<Diagnostic> {
+    let file = |diagnostic: &Diagnostic| {
+        contributions.iter().position(|each| each.schema.file == diagnostic.file).unwrap_or(usize::MAX)
+    };
+    let place = |diagnostic: &Diagnostic| diagnostic.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
+    found.sort_by_key(|diagnostic| (file(diagnostic), place(diagnostic)));
+    found.dedup();
+    found
+}

@@ -1,0 +1,81 @@
+//! The front of this room: what the binary builds and `edge` mounts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use monopod_core::event::Events;
+use monopod_core::identity::Authenticator;
+use monopod_core::invoke::Components;
+use tokio_util::sync::CancellationToken;
+
+use crate::protocol;
+use crate::schema::Schema;
+
+/// A served schema. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Graph {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub schema: ArcSwap<Schema>,
+    pub components: Arc<dyn Components>,
+    pub events: Arc<dyn Events>,
+    pub authenticator: Arc<dyn Authenticator>,
+    pub stop: CancellationToken,
+}
+
+/// What a graph is plugged into.
+pub struct Parts {
+    /// Answer fields.
+    pub components: Arc<dyn Components>,
+    /// Feed subscriptions.
+    pub events: Arc<dyn Events>,
+    /// Verifies tokens that come inside a WebSocket.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// When cancelled, WebSockets are closed with 1001 and event streams end; requests
+    /// under way are answered.
+    pub shutdown: CancellationToken,
+}
+
+impl Graph {
+    /// Serves `schema`.
+    pub fn new(schema: Schema, parts: Parts) -> Self {
+        let Parts { components, events, authenticator, shutdown: stop } = parts;
+        let schema = ArcSwap::from_pointee(schema);
+        Self { inner: Arc::new(Inner { schema, components, events, authenticator, stop }) }
+    }
+
+    /// `/graphql` with all its protocols. Each request must carry a
+    /// [`monopod_core::context::Context`] in its extensions; one without is anonymous.
+    ///
+    /// No origin is checked, because no cookie authenticates here: another site's page
+    /// can open a socket, but it has no token to send.
+    pub fn router(&self) -> Router {
+        protocol::router(Arc::clone(&self.inner))
+    }
+
+    /// Puts another schema in place. Operations and subscriptions under way keep theirs.
+    pub fn swap(&self, schema: Schema) {
+        self.inner.schema.store(Arc::new(schema));
+    }
+
+    /// The schema that is served now.
+    pub fn schema(&self) -> Arc<Schema> {
+        self.inner.schema.load_full()
+    }
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graph").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,377 @@
+//! Builds a plan from a valid operation: merges the occurrences of each response key,
+//! looks up who answers what with which rights, and adds up depth and cost.
+//!
+//! Fragments are put in where they are spread, which can grow without bound for a few
+//! bytes of document; so every step counts against a budget, and the first that exceeds
+//! it ends the work.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use apollo_compiler::ast::{OperationType, Type};
+use apollo_compiler::executable::{self, Directive, Operation, Selection};
+use apollo_compiler::parser::SourceSpan;
+use apollo_compiler::schema::ExtendedType;
+use apollo_compiler::validation::Valid;
+use apollo_compiler::{ExecutableDocument, Name, Node};
+
+use super::scan::exceeded;
+use super::{Condition, Field, Include, Introspection, Kind, Output, Plan, Shape, Variable, arguments, input};
+use crate::error::{Failure, Place, code};
+use crate::json::Json;
+use crate::schema::{Rule, Schema};
+
+/// What a mutation costs where `@cost` says nothing: it changes something and takes a call.
+const MUTATION_COST: u64 = 10;
+/// What any other field with fields of its own costs.
+const OBJECT_COST: u64 = 1;
+/// How many items a list is taken to have when its fields are counted.
+const LIST_ITEMS: u64 = 10;
+
+/// Conditions that must hold together.
+type Conditions = Rc<[Condition]>;
+
+/// Builds the plan, or says why the operation is not taken.
+pub fn build(
+    schema: &Schema,
+    document: Valid<ExecutableDocument>,
+    operation: Node<Operation>,
+) -> Result<Plan, Failure> {
+    let mut builder = Builder { schema, document: &document, names: HashMap::new(), steps: 0, guarded: false };
+    let variables = builder.variables(&operation)?;
+    let ty = operation.selection_set.ty.as_str();
+    let here = Here { ty, root: Some(operation.operation_type), depth: 1 };
+    let (fields, cost) = builder.fields(here, &[(&operation.selection_set, no_conditions())])?;
+    if cost > schema.settings.max_cost {
+        let max = usize::try_from(schema.settings.max_cost).unwrap_or(usize::MAX);
+        return Err(exceeded("cost", max, "points of cost").with("cost", number(cost)));
+    }
+    let guarded = builder.guarded;
+    let asks = fields.iter().any(|field| matches!(field.kind, Kind::Introspection));
+    let introspection = match asks {
+        true => Some(introspection(schema, document, operation.clone())?),
+        false => None,
+    };
+    Ok(Plan { kind: operation.operation_type, fields, variables, guarded, introspection })
+}
+
+fn no_conditions() -> Conditions {
+    Rc::from([])
+}
+
+fn number(value: u64) -> Json<'static> {
+    Json::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn introspection(
+    schema: &Schema,
+    document: Valid<ExecutableDocument>,
+    operation: Node<Operation>,
+) -> Result<Introspection, Failure> {
+    if !schema.settings.introspection {
+        return Err(Failure::new(code::VALIDATION_FAILED, "Introspection is switched off here."));
+    }
+    apollo_compiler::introspection::check_max_depth(&document, &operation)
+        .map_err(|error| Failure::new(code::LIMIT_EXCEEDED, error.message().to_string()))?;
+    Ok(Introspection { document, operation, answer: OnceLock::new() })
+}
+
+/// Where in the operation the builder is.
+#[derive(Clone, Copy)]
+struct Here<'t> {
+    /// The object type.
+    ty: &'t str,
+    /// Set at the root.
+    root: Option<OperationType>,
+    depth: usize,
+}
+
+struct Occurrence<'d> {
+    field: &'d Node<executable::Field>,
+    when: Conditions,
+}
+
+/// The occurrences of each response key, in the order in which keys first stand.
+#[derive(Default)]
+struct Groups<'d> {
+    order: Vec<Vec<Occurrence<'d>>>,
+    places: HashMap<&'d str, usize>,
+    /// The fragments that were put in, and when.
+    visited: HashMap<&'d str, Vec<Conditions>>,
+}
+
+struct Builder<'d> {
+    schema: &'d Schema,
+    document: &'d Valid<ExecutableDocument>,
+    names: HashMap<&'d str, usize>,
+    steps: usize,
+    guarded: bool,
+}
+
+impl<'d> Builder<'d> {
+    fn place(&self, span: Option<SourceSpan>) -> Place {
+        let place = span.and_then(|span| span.line_column(&self.document.sources));
+        place.map(|place| Place { line: place.line, column: place.column }).unwrap_or_default()
+    }
+
+    fn variables(&mut self, operation: &Operation) -> Result<Box<[Variable]>, Failure> {
+        let mut variables = Vec::with_capacity(operation.variables.len());
+        for definition in &operation.variables {
+            let place = self.place(definition.location());
+            let default = definition.default_value.as_ref();
+            let default = default.map(|value| input::literal(&self.schema.public, &definition.ty, value)).transpose();
+            let default = default.map_err(|wrong| {
+                let message = format!("Default value of variable \"${}\": {}", definition.name, wrong.reason);
+                Failure::new(code::VALIDATION_FAILED, message).at(place)
+            })?;
+            variables.push(Variable {
+                name: definition.name.as_str().into(),
+                ty: (*definition.ty).clone(),
+                default,
+                place,
+            });
+        }
+        // The names live as long as the document, which the operation came from.
+        for known in self.document.operations.iter().flat_map(|each| &each.variables) {
+            let at = operation.variables.iter().position(|variable| variable.name == known.name);
+            at.and_then(|at| self.names.insert(known.name.as_str(), at));
+        }
+        Ok(variables.into())
+    }
+
+    fn step(&mut self) -> Result<(), Failure> {
+        self.steps += 1;
+        let max = self.schema.settings.max_fields;
+        if self.steps > max { Err(exceeded("fields", max, "fields")) } else { Ok(()) }
+    }
+
+    /// The fields of one object of the answer, from all selections that make it up, and
+    /// what they cost.
+    fn fields(
+        &mut self,
+        here: Here<'_>,
+        selections: &[(&'d executable::SelectionSet, Conditions)],
+    ) -> Result<(Box<[Field]>, u64), Failure> {
+        let max = self.schema.settings.max_depth;
+        if here.depth > max {
+            return Err(exceeded("depth", max, "levels of fields"));
+        }
+        let mut groups = Groups::default();
+        for (selection, when) in selections {
+            self.collect(here.ty, &selection.selections, when, &mut groups)?;
+        }
+        let mut fields = Vec::with_capacity(groups.order.len());
+        let mut cost: u64 = 0;
+        for occurrences in &groups.order {
+            let (field, own) = self.field(here, occurrences)?;
+            cost = cost.saturating_add(own);
+            fields.push(field);
+        }
+        Ok((fields.into(), cost))
+    }
+
+    fn collect(
+        &mut self,
+        ty: &str,
+        selections: &'d [Selection],
+        when: &Conditions,
+        groups: &mut Groups<'d>,
+    ) -> Result<(), Failure> {
+        for selection in selections {
+            self.step()?;
+            let Some(when) = self.conditions(selection.directives(), when) else { continue };
+            match selection {
+                Selection::Field(field) => {
+                    let key = field.response_key().as_str();
+                    let at = *groups.places.entry(key).or_insert_with(|| {
+                        groups.order.push(Vec::new());
+                        groups.order.len() - 1
+                    });
+                    if let Some(group) = groups.order.get_mut(at) {
+                        group.push(Occurrence { field, when });
+                    }
+                }
+                Selection::InlineFragment(fragment) => {
+                    if fragment.type_condition.as_ref().is_none_or(|condition| self.applies(ty, condition)) {
+                        self.collect(ty, &fragment.selection_set.selections, &when, groups)?;
+                    }
+                }
+                Selection::FragmentSpread(spread) => {
+                    let Some(fragment) = self.document.fragments.get(&spread.fragment_name) else { continue };
+                    let visited = groups.visited.entry(spread.fragment_name.as_str()).or_default();
+                    // Looking through them is work as well.
+                    self.steps += visited.len();
+                    // What holds already whenever this holds adds nothing.
+                    let covered = |earlier: &Conditions| earlier.iter().all(|each| when.contains(each));
+                    if visited.iter().any(covered) || !self.applies(ty, fragment.type_condition()) {
+                        continue;
+                    }
+                    visited.push(Rc::clone(&when));
+                    self.collect(ty, &fragment.selection_set.selections, &when, groups)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `when` with the conditions of these directives; none if it can never hold.
+    fn conditions(&self, directives: &[Node<Directive>], when: &Conditions) -> Option<Conditions> {
+        let mut more = Vec::new();
+        for directive in directives {
+            let wanted = match directive.name.as_str() {
+                "include" => true,
+                "skip" => false,
+                _ => continue,
+            };
+            let value = directive.specified_argument_by_name("if")?;
+            if let Some(constant) = value.to_bool() {
+                if constant != wanted {
+                    return None;
+                }
+            } else {
+                let condition = Condition { variable: *self.names.get(value.as_variable()?.as_str())?, wanted };
+                if !when.contains(&condition) {
+                    more.push(condition);
+                }
+            }
+        }
+        Some(if more.is_empty() { Rc::clone(when) } else { when.iter().copied().chain(more).collect() })
+    }
+
+    /// Whether a fragment on `condition` counts for an object of type `ty`.
+    fn applies(&self, ty: &str, condition: &Name) -> bool {
+        match self.schema.public.types.get(condition) {
+            Some(ExtendedType::Object(object)) => object.name == ty,
+            Some(ExtendedType::Interface(interface)) => self
+                .schema
+                .implementers
+                .get(&interface.name)
+                .is_some_and(|implementers| implementers.objects.iter().any(|name| name == ty)),
+            Some(ExtendedType::Union(union)) => union.members.iter().any(|member| member.name == ty),
+            _ => false,
+        }
+    }
+
+    fn field(&mut self, here: Here<'_>, occurrences: &[Occurrence<'d>]) -> Result<(Field, u64), Failure> {
+        let first = occurrences.first().ok_or_else(|| Failure::new(code::VALIDATION_FAILED, "An empty selection."))?;
+        let field: &'d executable::Field = first.field;
+        let place = self.place(field.name.location());
+        let coordinate = format!("{}.{}", here.ty, field.name);
+        let info = self.schema.field(here.ty, &field.name);
+        let mut rules: Vec<Arc<Rule>> = info.and_then(|info| info.rule.clone()).into_iter().collect();
+        let mut cost = 0;
+        let kind = if field.name == "__typename" {
+            let mut name = Vec::new();
+            crate::json::write_str(&mut name, here.ty);
+            Kind::TypeName(name.into())
+        } else if field.name.starts_with("__") {
+            for occurrence in occurrences {
+                self.count(&occurrence.field.selection_set)?;
+            }
+            Kind::Introspection
+        } else {
+            let inner = field.ty().inner_named_type().as_str();
+            rules.extend(self.schema.types.get(inner).and_then(|info| info.rule.clone()));
+            let below: Vec<_> = occurrences
+                .iter()
+                .map(|each| {
+                    // A single occurrence: its conditions decide on the field and need not be asked again.
+                    let when = if occurrences.len() == 1 { no_conditions() } else { Rc::clone(&each.when) };
+                    (&each.field.selection_set, when)
+                })
+                .collect();
+            let (output, nested) = self.output(here, field.ty(), &below)?;
+            cost = self.cost(here, field, nested, info.and_then(|info| info.cost));
+            match info.and_then(|info| info.resolver.clone()) {
+                Some(resolver) => {
+                    let names = &self.names;
+                    let find = |name: &str| names.get(name).copied();
+                    let definitions = &field.definition.arguments;
+                    let arguments = arguments::compile(&self.schema.public, definitions, &field.arguments, &find)
+                        .map_err(|message| Failure::new(code::VALIDATION_FAILED, message).at(place))?;
+                    Kind::Resolved { resolver, arguments, output }
+                }
+                None => Kind::Mapped(output),
+            }
+        };
+        self.guarded |= !rules.is_empty();
+        let key = field.response_key().as_str();
+        let mut prefix = Vec::with_capacity(key.len() + 3);
+        crate::json::write_str(&mut prefix, key);
+        prefix.push(b':');
+        let include = if occurrences.iter().any(|each| each.when.is_empty()) {
+            Include::default()
+        } else {
+            Include(occurrences.iter().map(|each| each.when.iter().copied().collect()).collect())
+        };
+        let field = Field {
+            key: key.into(),
+            prefix: prefix.into(),
+            name: field.name.as_str().into(),
+            coordinate: coordinate.into(),
+            place,
+            include,
+            rules: rules.into(),
+            kind,
+        };
+        Ok((field, cost))
+    }
+
+    fn cost(&self, here: Here<'_>, field: &executable::Field, nested: u64, weight: Option<u32>) -> u64 {
+        let own = match (weight, here.root) {
+            (Some(weight), _) => weight.into(),
+            (None, Some(OperationType::Mutation)) => MUTATION_COST,
+            (None, root) if root.is_some() || !field.selection_set.is_empty() => OBJECT_COST,
+            (None, _) => 0,
+        };
+        let mut items: u64 = 1;
+        let mut ty = field.ty();
+        while let Type::List(inner) | Type::NonNullList(inner) = ty {
+            items = items.saturating_mul(LIST_ITEMS);
+            ty = inner;
+        }
+        nested.saturating_mul(items).saturating_add(own)
+    }
+
+    /// Counts what the introspection of the schema would put in.
+    fn count(&mut self, selection: &'d executable::SelectionSet) -> Result<(), Failure> {
+        for each in &selection.selections {
+            self.step()?;
+            match each {
+                Selection::Field(field) => self.count(&field.selection_set)?,
+                Selection::InlineFragment(fragment) => self.count(&fragment.selection_set)?,
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.fragment_name) {
+                        self.count(&fragment.selection_set)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn output(
+        &mut self,
+        here: Here<'_>,
+        ty: &Type,
+        below: &[(&'d executable::SelectionSet, Conditions)],
+    ) -> Result<(Output, u64), Failure> {
+        let nullable = !ty.is_non_null();
+        if let Type::List(inner) | Type::NonNullList(inner) = ty {
+            let (item, cost) = self.output(here, inner, below)?;
+            return Ok((Output { nullable, shape: Shape::List(Box::new(item)) }, cost));
+        }
+        let name = ty.inner_named_type().as_str();
+        let definition = self.schema.public.types.get(name);
+        if let Some(leaf) = definition.and_then(input::leaf) {
+            return Ok((Output { nullable, shape: Shape::Leaf(leaf, name.into()) }, 0));
+        }
+        if !matches!(definition, Some(ExtendedType::Object(_))) {
+            // Composition maps no interface or union, so nothing leads here.
+            return Err(Failure::new(code::VALIDATION_FAILED, format!("Type \"{name}\" is not answered by anybody.")));
+        }
+        let (fields, cost) = self.fields(Here { ty: name, root: None, depth: here.depth + 1 }, below)?;
+        Ok((Output { nullable, shape: Shape::Object(fields) }, cost))
+    }
+}

@@ -1,0 +1,26 @@
+//! The protocols that clients speak at `/graphql`: GraphQL over HTTP, server-sent events
+//! in distinct connections mode, and `graphql-transport-ws`. They share `operation`: from
+//! parameters to a plan that the caller may run.
+
+mod accept;
+mod http;
+mod message;
+mod operation;
+mod queue;
+mod socket;
+mod sse;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::any;
+
+use crate::graph::Inner;
+
+/// The route of all protocols.
+pub const PATH: &str = "/graphql";
+
+/// Everything at [`PATH`].
+pub fn router(inner: Arc<Inner>) -> Router {
+    Router::new().route(PATH, any(http::serve)).with_state(inner)
+}

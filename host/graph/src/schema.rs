@@ -1,0 +1,178 @@
+//! The composed schema: what clients see, and who answers each field with which rights.
+//! Made by `compose`, read by `plan`; immutable, so that requests under way keep theirs
+//! when another is swapped in.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use apollo_compiler::Name;
+use apollo_compiler::collections::HashMap as FastMap;
+use apollo_compiler::schema::Implementers;
+use apollo_compiler::validation::Valid;
+use http::{Method, Uri};
+use monopod_core::identity::Principal;
+use monopod_core::name::{ComponentName, TopicName};
+
+use crate::mapping::Value;
+use crate::mapping::check::Filter;
+use crate::mapping::template::Template;
+use crate::plan::cache::Cache;
+use crate::settings::Settings;
+
+/// A composed schema, ready to be served.
+pub struct Schema {
+    /// Without the host's own directives: what operations are validated against and what
+    /// introspection and SDL show.
+    pub(crate) public: Valid<apollo_compiler::Schema>,
+    pub(crate) implementers: FastMap<Name, Implementers>,
+    pub(crate) types: HashMap<String, TypeInfo>,
+    pub(crate) settings: Settings,
+    pub(crate) plans: Cache,
+}
+
+/// What is known of an object type beyond its shape.
+#[derive(Debug, Default)]
+pub(crate) struct TypeInfo {
+    /// Asked of everybody who selects a field of this type.
+    pub rule: Option<Arc<Rule>>,
+    pub fields: HashMap<String, FieldInfo>,
+}
+
+/// What is known of a field beyond its type.
+#[derive(Debug, Default)]
+pub(crate) struct FieldInfo {
+    pub rule: Option<Arc<Rule>>,
+    /// `@cost`; none: the default weight.
+    pub cost: Option<u32>,
+    pub resolver: Option<Arc<Resolver>>,
+}
+
+/// Who answers a field.
+#[derive(Debug)]
+pub(crate) enum Resolver {
+    /// A component's REST interface.
+    Connect(Connect),
+    /// Topics.
+    Subscribe(Box<[Subscribe]>),
+}
+
+/// A request to a component.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub component: ComponentName,
+    pub method: Method,
+    pub path: Template,
+    /// The whole URI, where the template inserts nothing.
+    pub fixed: Option<Uri>,
+    pub body: Option<Value>,
+    pub selection: Value,
+}
+
+/// A topic that feeds a subscription.
+#[derive(Debug)]
+pub(crate) struct Subscribe {
+    pub topic: TopicName,
+    pub filter: Box<[Filter]>,
+    pub selection: Value,
+}
+
+/// What is asked of a caller before a field is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Rule {
+    /// All must hold. Each is a list of alternatives, each of which is a list of scopes
+    /// that are needed together; an alternative without scopes asks only who it is.
+    pub demands: Vec<Vec<Vec<String>>>,
+}
+
+/// Why a rule refuses somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Nobody is logged in.
+    Anonymous,
+    /// These scopes are missing, by the alternative that comes closest.
+    Missing(Vec<String>),
+}
+
+impl Rule {
+    /// Holds the rule against a caller.
+    pub fn check(&self, principal: &Principal) -> Result<(), Denied> {
+        if matches!(principal, Principal::Anonymous) {
+            return Err(Denied::Anonymous);
+        }
+        let held = principal.scopes();
+        for demand in &self.demands {
+            let missing = demand.iter().map(|scopes| {
+                scopes.iter().filter(|scope| !held.contains(scope)).cloned().collect::<Vec<_>>()
+            });
+            match missing.min_by_key(Vec::len) {
+                Some(missing) if missing.is_empty() => {}
+                Some(missing) => return Err(Denied::Missing(missing)),
+                // No alternative at all: nobody may.
+                None => return Err(Denied::Missing(Vec::new())),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Schema {
+    /// The schema in the schema definition language, as clients may see it: without the
+    /// directives that map and guard fields.
+    pub fn sdl(&self) -> String {
+        self.public.to_string()
+    }
+
+    pub(crate) fn field(&self, ty: &str, field: &str) -> Option<&FieldInfo> {
+        self.types.get(ty)?.fields.get(field)
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schema").field("types", &self.types.keys()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use monopod_core::identity::{Owner, User};
+
+    fn user(scopes: &[&str]) -> Principal {
+        Principal::User(Arc::new(User {
+            owner: Owner { issuer: "i".into(), subject: "s".into() },
+            name: None,
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            expires_at: u64::MAX,
+        }))
+    }
+
+    fn rule(demands: &[&[&[&str]]]) -> Rule {
+        let scopes = |all: &&[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+        Rule { demands: demands.iter().map(|any| any.iter().map(scopes).collect()).collect() }
+    }
+
+    #[test]
+    fn a_rule_needs_all_demands_and_of_each_one_alternative() {
+        let either = rule(&[&[&["a", "b"], &["c"]]]);
+        assert_eq!(either.check(&Principal::Anonymous), Err(Denied::Anonymous));
+        assert_eq!(either.check(&user(&["a", "b"])), Ok(()));
+        assert_eq!(either.check(&user(&["c"])), Ok(()));
+        assert_eq!(either.check(&user(&["a"])), Err(Denied::Missing(vec!["b".into()])));
+        let both = rule(&[&[&["a"]], &[&["b"]]]);
+        assert_eq!(both.check(&user(&["a"])), Err(Denied::Missing(vec!["b".into()])));
+        assert_eq!(both.check(&user(&["b", "a"])), Ok(()));
+        let known = rule(&[&[&[]]]);
+        assert_eq!(known.check(&user(&[])), Ok(()));
+        assert_eq!(known.check(&Principal::Anonymous), Err(Denied::Anonymous));
+        assert!(rule(&[&[]]).check(&user(&["a"])).is_err());
+    }
+
+    #[test]
+    fn the_owner_of_events_has_no_rights_of_a_user() {
+        let owner = Principal::Owner(Owner { issuer: "i".into(), subject: "s".into() });
+        assert!(rule(&[&[&["a"]]]).check(&owner).is_err());
+        assert!(rule(&[&[&["a"]]]).check(&Principal::System).is_err());
+    }
+}

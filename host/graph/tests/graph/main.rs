@@ -1,0 +1,14 @@
+//! The room from outside: composed schemas are served on a real socket with fakes for
+//! components, topics and the token's issuer.
+#![cfg(test)]
+
+mod authorization;
+mod composition;
+mod execution;
+mod hostile;
+mod http;
+mod socket;
+mod speed;
+mod sse;
+mod subscriptions;
+mod support;

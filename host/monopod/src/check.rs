@@ -1,0 +1,27 @@
+//! `monopod check`: says whether a platform file could start.
+
+use std::process::ExitCode;
+
+use crate::cli::Check;
+use crate::{platform, screen};
+
+pub fn run(options: &Check) -> ExitCode {
+    let platform = match platform::load(&options.file.file, options.file.bundles.as_deref()) {
+        Ok(platform) => platform,
+        Err(failed) => {
+            failed.print();
+            return ExitCode::from(failed.code());
+        }
+    };
+    if options.schema {
+        screen::print(&platform.schema.sdl());
+        return ExitCode::SUCCESS;
+    }
+    let topics = platform.plan.topics.len();
+    screen::line("check", &format!("{} is good", options.file.file.display()));
+    for component in &platform.components {
+        screen::line("component", &format!("{} {}", component.name, component.version));
+    }
+    screen::line("topics", &topics.to_string());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,101 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// All microservices of a system as WebAssembly components in one process.
+///
+/// Exit codes: 0 done, 1 could not run, 3 the analysis failed (try), 64 wrong usage or a
+/// mistake in a file.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the platform that a file describes, and serve until Ctrl-C
+    Up(Up),
+    /// Check a platform file, its bundles and their schemas; start nothing
+    Check(Check),
+    /// Send a photo through a running platform, as a phone would, and show what comes back
+    Try(crate::try_photo::Options),
+    /// Pack a component folder into a bundle
+    Bundle(Bundle),
+}
+
+/// A platform file and where its surroundings are.
+#[derive(Debug, Args)]
+pub struct File {
+    /// The platform file, for example components/trackunit.toml
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The folder of the bundles, instead of `bundles` in the file
+    #[arg(long, value_name = "DIR")]
+    pub bundles: Option<PathBuf>,
+}
+
+/// `monopod up`
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub file: File,
+    /// The folder for everything that must survive, instead of `state` in the file
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Where to listen, instead of `listen` in the file; port 0 takes any free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Send this photo through the front door once it serves
+    #[arg(long, value_name = "PHOTO")]
+    pub r#try: Option<PathBuf>,
+    /// With --try: stop after the answer; the exit code is that of `monopod try`
+    #[arg(long, requires = "try")]
+    pub once: bool,
+    /// How log lines look; text for people, json for machines
+    #[arg(long, value_enum, default_value_t = Log::Auto)]
+    pub log: Log,
+    /// Which log lines are written, in the manner of `info` or `warn,edge=debug`
+    #[arg(long, env = "MONOPOD_LOG", default_value = "warn", value_name = "FILTER")]
+    pub log_filter: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Log {
+    /// Text on a terminal, JSON elsewhere
+    Auto,
+    /// One line of text each
+    Text,
+    /// One JSON object each
+    Json,
+}
+
+/// `monopod check`
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub file: File,
+    /// Print the composed GraphQL schema
+    #[arg(long)]
+    pub schema: bool,
+}
+
+/// `monopod bundle`
+#[derive(Debug, Args)]
+pub struct Bundle {
+    /// The component's folder, with component.toml and perhaps schema.graphql
+    #[arg(value_name = "DIR")]
+    pub component: PathBuf,
+    /// The compiled component
+    #[arg(long, value_name = "FILE")]
+    pub wasm: PathBuf,
+    /// The folder to write: an OCI image layout; an earlier one is replaced
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}

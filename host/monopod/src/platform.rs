@@ -1,0 +1,168 @@
+//! From a platform file to everything that can be known before anything starts: the
+//! plan, the opened bundles, the components, the composed schema; or every mistake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use monopod_bundle::Bundle;
+use monopod_config::{Manifest, Plan};
+use monopod_core::component::Component;
+use monopod_core::diagnostic::Diagnostic;
+use monopod_core::name::{ComponentName, TopicName};
+use monopod_graph::Contribution;
+
+/// Where bundles are looked for when neither the command line nor the file says.
+const BUNDLES: &str = "bundles";
+
+/// A platform that could start.
+pub struct Platform {
+    /// What the file says.
+    pub plan: Plan,
+    /// The components with code, settings, grants and limits.
+    pub components: Vec<Component>,
+    /// All schemas as one.
+    pub schema: monopod_graph::Schema,
+    /// The bundles together, in bytes.
+    pub size: u64,
+}
+
+/// Why there is none.
+pub enum Failed {
+    /// The files are wrong; every mistake found.
+    Mistakes(Vec<Diagnostic>),
+    /// A bundle cannot be opened.
+    Bundle(ComponentName, monopod_bundle::Error),
+}
+
+/// Reads and checks all of it. Starts nothing, writes nothing.
+pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
+    let plan = monopod_config::load(file).map_err(Failed::Mistakes)?;
+    let folder = bundles.map_or_else(|| bundles_folder(&plan, file), Path::to_owned);
+    let opened = open(&plan, &folder)?;
+
+    let mut mistakes = Vec::new();
+    let manifests = manifests(&plan, &opened, &mut mistakes);
+    let settings = monopod_config::check_needs(&plan, &manifests)
+        .map_err(|found| mistakes.extend(found))
+        .unwrap_or_default();
+    let schema = monopod_graph::compose(&contributions(&plan, &opened), &graph(&plan))
+        .map_err(|found| mistakes.extend(found))
+        .ok();
+    let Some(schema) = schema.filter(|_| mistakes.is_empty()) else {
+        return Err(Failed::Mistakes(mistakes));
+    };
+
+    let size = opened.values().map(|bundle| bundle.size).sum();
+    let components = plan.components.iter().filter_map(|(name, planned)| {
+        let bundle = opened.get(name)?;
+        Some(Component {
+            name: name.clone(),
+            version: bundle.version.clone(),
+            wasm: bundle.wasm.clone(),
+            digest: bundle.wasm_digest.clone(),
+            schema: bundle.schema.clone(),
+            settings: settings.get(name).cloned().unwrap_or_default(),
+            grants: planned.grants.clone(),
+            limits: planned.limits.clone(),
+        })
+    });
+    Ok(Platform { components: components.collect(), schema, size, plan })
+}
+
+fn bundles_folder(plan: &Plan, file: &Path) -> PathBuf {
+    let beside = || file.parent().unwrap_or(Path::new("")).join(BUNDLES);
+    plan.bundles.clone().unwrap_or_else(beside)
+}
+
+fn open(plan: &Plan, folder: &Path) -> Result<BTreeMap<ComponentName, Bundle>, Failed> {
+    plan.components
+        .iter()
+        .map(|(name, component)| {
+            let bundle = monopod_bundle::open(&folder.join(&component.bundle))
+                .map_err(|error| Failed::Bundle(name.clone(), error))?;
+            Ok((name.clone(), bundle))
+        })
+        .collect()
+}
+
+fn manifests(
+    plan: &Plan,
+    opened: &BTreeMap<ComponentName, Bundle>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> BTreeMap<ComponentName, Manifest> {
+    let mut manifests = BTreeMap::new();
+    for (name, bundle) in opened {
+        match Manifest::parse(&format!("{}/component.toml", bundle.name), &bundle.manifest) {
+            Ok(manifest) if manifest.name == *name => {
+                manifests.insert(name.clone(), manifest);
+            }
+            Ok(manifest) => mistakes.push(plan.about_bundle(
+                name,
+                format!("the bundle holds component `{}`, not `{name}`", manifest.name),
+                Some(format!("[components.{}], or another bundle", manifest.name)),
+            )),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    manifests
+}
+
+fn contributions(plan: &Plan, opened: &BTreeMap<ComponentName, Bundle>) -> Vec<Contribution> {
+    let topics: BTreeSet<TopicName> = plan.topics.keys().cloned().collect();
+    let contribution = |(name, bundle): (&ComponentName, &Bundle)| {
+        Some(Contribution {
+            component: name.clone(),
+            schema: bundle.schema.clone()?,
+            may_call: plan.components.get(name)?.grants.call.clone(),
+            may_watch: topics.clone(),
+        })
+    };
+    opened.iter().filter_map(contribution).collect()
+}
+
+fn graph(plan: &Plan) -> monopod_graph::Settings {
+    let limits = &plan.graphql;
+    let policies = plan.policies.iter().map(|(name, policy)| {
+        (name.clone(), monopod_graph::Policy { scopes: policy.scopes.clone() })
+    });
+    let many = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    monopod_graph::Settings {
+        policies: policies.collect(),
+        introspection: limits.introspection,
+        max_document: limits.max_document.as_usize(),
+        max_tokens: many(limits.max_tokens),
+        max_depth: many(limits.max_depth),
+        max_aliases: many(limits.max_aliases),
+        max_fields: many(limits.max_fields),
+        max_cost: limits.max_cost.into(),
+        max_calls: many(limits.max_calls),
+        max_operations: many(limits.max_operations),
+        ..monopod_graph::Settings::default()
+    }
+}
+
+impl Failed {
+    /// Says it on standard error: all of it, with the fix.
+    pub fn print(&self) {
+        match self {
+            Self::Mistakes(mistakes) => {
+                for mistake in mistakes {
+                    crate::screen::mistake(mistake);
+                }
+                let errors = if mistakes.len() == 1 { "error" } else { "errors" };
+                crate::screen::error(&format!("{} {errors}. Nothing was started.", mistakes.len()));
+            }
+            Self::Bundle(name, error) => {
+                crate::screen::error(&format!("component `{name}`: {error}\nNothing was started."));
+            }
+        }
+    }
+
+    /// The exit code: wrong files are the user's to mend, a damaged bundle is a failed start.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Mistakes(_) => crate::USAGE,
+            Self::Bundle(..) => crate::FAILED,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! `monopod up`: starts the platform, serves, drains. A script from top to bottom:
+//! check everything, take the socket, open the state, load the components, serve.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use monopod_config::Plan;
+use monopod_core::store::Store;
+use monopod_core::{BoxFuture, name::TopicName};
+use monopod_engine::{Compiled, Engine};
+use monopod_messaging::{Hub, Messaging};
+use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Log, Up};
+use crate::platform::{self, Platform};
+use crate::{FAILED, USAGE, screen, try_photo};
+
+/// The folder of certificates and the development issuer, below the state folder.
+const EDGE: &str = "edge";
+
+pub fn run(options: &Up) -> ExitCode {
+    let began = Instant::now();
+    let mut platform = match platform::load(&options.file.file, options.file.bundles.as_deref()) {
+        Ok(platform) => platform,
+        Err(failed) => {
+            failed.print();
+            return ExitCode::from(failed.code());
+        }
+    };
+    if let Some(listen) = options.listen {
+        platform.plan.edge.listen = listen;
+        // The address in the file belongs to the port in the file.
+        platform.plan.edge.public_url = platform.plan.edge.public_url.filter(|_| !listen.ip().is_loopback());
+    }
+    let _logs = match logs(options) {
+        Ok(guard) => guard,
+        Err(error) => {
+            screen::error(&error.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the runtime cannot start: {error}")),
+    };
+    let code = runtime.block_on(serve(options, platform, began)).unwrap_or_else(|error| failed(&format!("{error:#}")));
+    // What still runs had its grace; blocking threads are not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+fn failed(text: &str) -> ExitCode {
+    screen::error(text);
+    ExitCode::from(FAILED)
+}
+
+/// Logs go to standard error until the guard is dropped.
+fn logs(options: &Up) -> Result<monopod_operate::logs::Guard, monopod_operate::logs::Error> {
+    use monopod_operate::logs::{Format, Settings, init};
+    let format = match options.log {
+        Log::Auto => Format::for_stderr(),
+        Log::Text => Format::Text,
+        Log::Json => Format::Json,
+    };
+    init(Settings { format, filter: options.log_filter.clone() })
+}
+
+async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Result<ExitCode> {
+    let Platform { plan, components, schema, size } = platform;
+    let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
+
+    // The socket first: it is what most often fails, and costs nothing.
+    let bound = monopod_edge::bind(edge(&plan, &state))?;
+    let public_url = bound.public_url().to_owned();
+
+    let hub = Hub::new();
+    let store = Arc::new(open_store(&plan, &state, hub.clone()).await?);
+    let blobs = LocalBlobs::open(BlobSettings { folder: state.clone(), public_url: public_url.clone() })?;
+    let blobs: Arc<LocalBlobs> = Arc::new(blobs);
+    let settings = monopod_engine::Settings {
+        cache: state.join("cache"),
+        store: store.clone(),
+        blobs: blobs.clone(),
+    };
+    let names: Vec<String> = components.iter().map(|c| c.name.to_string()).collect();
+    let (engine, reports) = tokio::task::spawn_blocking(move || Engine::load(settings, components)).await??;
+    let engine = Arc::new(engine);
+
+    let shutdown = CancellationToken::new();
+    let messaging = monopod_messaging::start(
+        hub,
+        store.clone(),
+        engine.clone(),
+        messaging_settings(&plan),
+        shutdown.clone(),
+    );
+    let graph = monopod_graph::Graph::new(
+        schema,
+        monopod_graph::Parts {
+            components: engine.clone(),
+            events: messaging.clone(),
+            authenticator: bound.authenticator(),
+            shutdown: shutdown.clone(),
+        },
+    );
+    let parts = monopod_edge::Parts {
+        graphql: graph.router(),
+        components: engine,
+        exposed: plan
+            .components
+            .iter()
+            .filter_map(|(name, component)| Some((component.expose.clone()?, name.clone())))
+            .collect(),
+        blobs,
+        ready: ready(store.clone(), messaging.clone()),
+    };
+
+    let marks = Marks { public_url: &public_url, development: bound.development_issuer().is_some() };
+    marks.started(&names, &reports, size, began.elapsed());
+    let door = tokio::spawn(bound.serve(parts, {
+        let shutdown = shutdown.clone();
+        async move { shutdown.cancelled().await }
+    }));
+
+    let code = until_stopped(options, &state, &marks).await;
+    shutdown.cancel();
+    let drained = async {
+        let _served = door.await.context("the front door ended")??;
+        messaging.drained().await;
+        store.close().await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        drained = drained => drained?,
+        () = signal() => screen::warning("stopped", "at once; what was under way is done again at the next start"),
+    }
+    Ok(code)
+}
+
+/// Tries the photo if there is one, then waits for a signal.
+async fn until_stopped(options: &Up, state: &Path, marks: &Marks<'_>) -> ExitCode {
+    if let Some(photo) = &options.r#try {
+        let attempt = try_photo::Attempt {
+            photo: photo.clone(),
+            url: marks.public_url.to_owned(),
+            ca: Some(monopod_edge::development_ca(&state.join(EDGE))),
+        };
+        let code = tokio::select! {
+            code = try_photo::attempt(attempt) => code,
+            () = signal() => return ExitCode::from(FAILED),
+        };
+        if options.once {
+            return ExitCode::from(code);
+        }
+    }
+    marks.addresses();
+    signal().await;
+    screen::line("stopping", "draining; Ctrl-C again stops at once");
+    ExitCode::SUCCESS
+}
+
+/// Ctrl-C, or the signal with which Kubernetes and systemd stop a process.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
+    let listen = plan.edge.listen;
+    let folder = state.join(EDGE);
+    monopod_edge::Settings {
+        listen,
+        public_url: plan.edge.public_url.clone().unwrap_or_else(|| format!("https://localhost:{}", listen.port())),
+        tls: match &plan.edge.tls {
+            None => monopod_edge::Tls::SelfSigned { folder: folder.clone() },
+            Some(tls) => monopod_edge::Tls::Files { certificate: tls.certificate.clone(), key: tls.key.clone() },
+        },
+        identity: match &plan.identity {
+            monopod_config::Identity::Development => monopod_edge::Identity::Development { folder },
+            monopod_config::Identity::Issuer { issuer, audience, ca } => monopod_edge::Identity::Oidc {
+                issuer: issuer.clone(),
+                audience: audience.clone(),
+                ca: ca.clone(),
+            },
+        },
+        drain: plan.edge.drain,
+        limits: Default::default(),
+    }
+}
+
+async fn open_store(plan: &Plan, state: &Path, hub: Hub) -> anyhow::Result<SqliteStore> {
+    let consumers = |topic: &TopicName| -> BTreeSet<_> {
+        let consumes = |(_, c): &(_, &monopod_config::Component)| c.grants.consume.contains(topic);
+        plan.components.iter().filter(consumes).map(|(name, _)| name.clone()).collect()
+    };
+    let topics = plan.topics.iter().map(|(name, topic)| {
+        (name.clone(), monopod_state::Topic { retention: topic.retention, consumers: consumers(name) })
+    });
+    let topology = monopod_state::Topology { topics: topics.collect() };
+    let settings = monopod_state::Settings { folder: state.to_owned(), topology };
+    Ok(tokio::task::spawn_blocking(move || SqliteStore::open(settings, Arc::new(hub))).await??)
+}
+
+fn messaging_settings(plan: &Plan) -> monopod_messaging::Settings {
+    let consumers = plan.components.iter().filter(|(_, c)| !c.grants.consume.is_empty());
+    let timers = plan.components.iter().filter(|(_, c)| c.grants.timers);
+    monopod_messaging::Settings {
+        consumers: consumers
+            .map(|(name, c)| monopod_messaging::Consumer {
+                component: name.clone(),
+                concurrency: c.limits.concurrency,
+                attempts: c.limits.attempts,
+            })
+            .collect(),
+        timers: timers
+            .map(|(name, c)| monopod_messaging::TimerOwner { component: name.clone(), attempts: c.limits.attempts })
+            .collect(),
+        grace: plan.edge.drain,
+        clock: Arc::new(monopod_core::now),
+    }
+}
+
+/// Ready: the state takes writes and messages move. That the bundles are loaded is plain:
+/// nothing is served before.
+fn ready(store: Arc<SqliteStore>, messaging: Arc<Messaging>) -> monopod_edge::Ready {
+    Arc::new(move || -> BoxFuture<'static, Result<(), Vec<String>>> {
+        let (store, messaging) = (store.clone(), messaging.clone());
+        Box::pin(async move {
+            let mut reasons = Vec::new();
+            if let Err(error) = store.writable().await {
+                reasons.push(format!("state: {error}"));
+            }
+            let health = messaging.health();
+            if !health.moving() {
+                reasons.push(format!("messaging: {health}"));
+            }
+            if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+        })
+    })
+}
+
+/// What is printed about the platform.
+struct Marks<'a> {
+    public_url: &'a str,
+    development: bool,
+}
+
+impl Marks<'_> {
+    fn started(&self, names: &[String], reports: &[monopod_engine::Report], size: u64, took: Duration) {
+        let compiled = reports.iter().filter(|r| r.compiled == Compiled::Now).count();
+        let how = if compiled == 0 { String::new() } else { format!(", {compiled} compiled") };
+        let size = monopod_core::size::Size::bytes(size);
+        let mark = if self.development { "   (development: self-signed, built-in login, loopback only)" } else { "" };
+        screen::line("bundles", &format!("{}  {size}", names.join(" ")));
+        screen::line("monopod", &format!("{}{mark}", self.public_url));
+        let memory = resident().map_or(String::new(), |bytes| format!(", {} MB", bytes / 1_000_000));
+        screen::line("started", &format!("{} components in {} ms{how}{memory}", names.len(), took.as_millis()));
+    }
+
+    fn addresses(&self) {
+        let url = self.public_url;
+        screen::print("");
+        screen::line("page", &format!("{url}/          drop a photo of your own"));
+        screen::line("graphql", &format!("{url}/graphql   POST, WebSocket or SSE"));
+        screen::line("try", "monopod try my.jpg              or: make run PHOTO=my.jpg");
+        screen::print("Serving. Ctrl-C drains and stops.");
+    }
+}
+
+/// The process's resident memory in bytes, where the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string(PathBuf::from("/proc/self/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1_024)
+}

@@ -1,0 +1,234 @@
+//! One unit of work, inside the writer's transaction: what it read is looked at again,
+//! its cause is settled, its changes are written. Called by the writer for each unit,
+//! inside a savepoint that is rolled back if this returns an error.
+
+use std::sync::Arc;
+
+use monopod_core::Millis;
+use monopod_core::message::{DeliveryId, Message, TimerId};
+use monopod_core::store::{Committed, Error};
+use monopod_core::unit::{Cause, TimerChange, Unit};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::read;
+use crate::rows::{number, owner_columns};
+use crate::settings::Topology;
+
+/// Why a request leaves nothing behind.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It cannot be done; the others of its batch can.
+    Refused(Error),
+    /// SQLite failed; the writer decides what that means for the batch.
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// How a request ended that may leave something behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// As asked. The number is what a request counts, if it counts anything.
+    Applied(u64),
+    /// The message had been handled under another delivery: this one is removed, and
+    /// the unit dropped.
+    Duplicate,
+}
+
+/// What is told once the transaction is on disk.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// A message, and a delivery for each consumer.
+    Published(Arc<Message>, Vec<DeliveryId>),
+    /// A timer that is due then.
+    TimerSet(Millis),
+}
+
+impl Effect {
+    pub fn tell(&self, listener: &dyn Committed) {
+        match self {
+            Self::Published(message, deliveries) => listener.published(message, deliveries),
+            Self::TimerSet(due_at) => listener.timer_set(*due_at),
+        }
+    }
+}
+
+/// The open transaction, as one request sees it.
+pub(crate) struct Work<'a> {
+    pub connection: &'a Connection,
+    pub topology: &'a Topology,
+    /// The last number given out; see the table `counter`.
+    pub counter: &'a mut u64,
+    /// The time of the batch.
+    pub at: Millis,
+    /// What to tell when it is durable.
+    pub effects: Vec<Effect>,
+}
+
+impl Work<'_> {
+    /// Commits `unit`, as far as this transaction goes.
+    pub fn unit(&mut self, unit: Unit) -> Result<Done, Stop> {
+        // The cause first: a unit that is settled need not be run again for a conflict.
+        if self.settle(&unit.cause)? == Done::Duplicate {
+            return Ok(Done::Duplicate);
+        }
+        self.validate(&unit)?;
+        for (key, value) in &unit.writes {
+            let (component, bucket) = (key.component.as_str(), key.bucket.as_str());
+            match value {
+                Some(value) => self
+                    .connection
+                    .prepare_cached(
+                        "INSERT INTO kv (component, bucket, key, version, value) VALUES (?, ?, ?, ?, ?)
+                         ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value",
+                    )?
+                    .execute(params![component, bucket, key.key, number(self.next()), &**value])?,
+                None => self
+                    .connection
+                    .prepare_cached("DELETE FROM kv WHERE component = ? AND bucket = ? AND key = ?")?
+                    .execute(params![component, bucket, key.key])?,
+            };
+        }
+        for (id, change) in &unit.timers {
+            self.change_timer(&unit, id, change)?;
+        }
+        for message in unit.messages {
+            self.publish(message)?;
+        }
+        Ok(Done::Applied(0))
+    }
+
+    /// Everything the unit read must still be so. Earlier units of this batch are seen
+    /// as well: they are part of the same transaction.
+    fn validate(&self, unit: &Unit) -> Result<(), Stop> {
+        for (key, seen) in &unit.reads {
+            if read::version(self.connection, key)? != *seen {
+                return Err(Stop::Refused(Error::Conflict));
+            }
+        }
+        for scan in &unit.scans {
+            if read::scan_versions(self.connection, &scan.range)? != scan.seen {
+                return Err(Stop::Refused(Error::Conflict));
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, cause: &Cause) -> Result<Done, Stop> {
+        match cause {
+            Cause::Request => Ok(Done::Applied(0)),
+            Cause::Timer { id, version } => {
+                let removed = self
+                    .connection
+                    .prepare_cached("DELETE FROM timers WHERE component = ? AND name = ? AND version = ?")?
+                    .execute(params![id.component.as_str(), id.name, number(*version)])?;
+                if removed == 1 { Ok(Done::Applied(0)) } else { Err(Stop::Refused(Error::Settled)) }
+            }
+            Cause::Delivery { id, message } => {
+                self.remove_delivery(id)?;
+                let marked = self
+                    .connection
+                    .prepare_cached("INSERT OR IGNORE INTO inbox (consumer, message, at) VALUES (?, ?, ?)")?
+                    .execute(params![id.group.as_str(), message, number(self.at)])?;
+                // The delivery goes in either case, or it would come back for ever.
+                Ok(if marked == 1 { Done::Applied(0) } else { Done::Duplicate })
+            }
+        }
+    }
+
+    fn change_timer(&mut self, unit: &Unit, id: &TimerId, change: &TimerChange) -> Result<(), Stop> {
+        let (component, name) = (id.component.as_str(), &id.name);
+        let TimerChange::Set { due_at, payload } = change else {
+            self.connection
+                .prepare_cached("DELETE FROM timers WHERE component = ? AND name = ?")?
+                .execute(params![component, name])?;
+            return Ok(());
+        };
+        let version = self.next();
+        let (issuer, subject) = owner_columns(unit.owner.as_ref());
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO timers
+                   (component, name, due_at, version, attempt, correlation, trace, issuer, subject, payload)
+                 VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                component,
+                name,
+                number(*due_at),
+                number(version),
+                unit.correlation.as_str(),
+                unit.trace.to_string(),
+                issuer,
+                subject,
+                &**payload,
+            ])?;
+        self.effects.push(Effect::TimerSet(*due_at));
+        Ok(())
+    }
+
+    /// Publishes `message` now, with a delivery for each consumer of its topic.
+    pub fn publish(&mut self, mut message: Message) -> Result<(), Stop> {
+        message.published_at = self.at;
+        let sequence = self.next();
+        let headers = serde_json::to_string(&message.headers)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let (issuer, subject) = owner_columns(message.owner.as_ref());
+        self.connection
+            .prepare_cached(
+                "INSERT INTO messages
+                   (sequence, id, topic, key, correlation, trace, issuer, subject, published_at, headers, payload)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                number(sequence),
+                message.id,
+                message.topic.as_str(),
+                message.key,
+                message.correlation.as_str(),
+                message.trace.to_string(),
+                issuer,
+                subject,
+                number(message.published_at),
+                headers,
+                &*message.payload,
+            ])?;
+        let mut deliveries = Vec::new();
+        for group in self.topology.consumers(&message.topic) {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO deliveries (consumer, sequence, visible_at, attempt) VALUES (?, ?, ?, 1)",
+                )?
+                .execute(params![group.as_str(), number(sequence), number(self.at)])?;
+            deliveries.push(DeliveryId { group: group.clone(), sequence });
+        }
+        self.effects.push(Effect::Published(Arc::new(message), deliveries));
+        Ok(())
+    }
+
+    /// Removes a delivery, which must be there.
+    pub fn remove_delivery(&self, id: &DeliveryId) -> Result<(), Stop> {
+        let removed = self
+            .connection
+            .prepare_cached("DELETE FROM deliveries WHERE consumer = ? AND sequence = ?")?
+            .execute(params![id.group.as_str(), number(id.sequence)])?;
+        if removed == 1 { Ok(()) } else { Err(Stop::Refused(Error::Settled)) }
+    }
+
+    fn next(&mut self) -> u64 {
+        *self.counter += 1;
+        *self.counter
+    }
+}
+
+/// The last number given out before the store was opened.
+pub(crate) fn counter(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .query_row("SELECT number FROM counter WHERE id = 1", [], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}

@@ -1,0 +1,177 @@
+//! The questions asked of the store. Each is a function of a connection: a reader of
+//! the pool, or the writer's own, which also sees what its transaction did so far.
+
+use std::sync::Arc;
+
+use monopod_core::Millis;
+use monopod_core::message::{Delivery, DeliveryId, Message, Timer};
+use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::store::Retained;
+use monopod_core::unit::{Key, MAX_SCAN, Range, Record};
+use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
+
+use crate::rows::{self, number};
+
+/// The value of a key.
+pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>> {
+    connection
+        .prepare_cached("SELECT version, value FROM kv WHERE component = ? AND bucket = ? AND key = ?")?
+        .query_row(params![key.component.as_str(), key.bucket.as_str(), key.key], |row| {
+            Ok(Record { version: row.get(0)?, value: rows::bytes(row, 1)? })
+        })
+        .optional()
+}
+
+/// The version of a key; 0 for one that is not there.
+pub(crate) fn version(connection: &Connection, key: &Key) -> Result<u64> {
+    connection
+        .prepare_cached("SELECT version FROM kv WHERE component = ? AND bucket = ? AND key = ?")?
+        .query_row(params![key.component.as_str(), key.bucket.as_str(), key.key], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+/// The entries of a range.
+pub(crate) fn scan(connection: &Connection, range: &Range) -> Result<Vec<(Arc<str>, Record)>> {
+    walk(connection, range, "key, version, value", |row| {
+        Ok((row.get(0)?, Record { version: row.get(1)?, value: rows::bytes(row, 2)? }))
+    })
+}
+
+/// The keys and versions of a range: what a scan has to see again.
+pub(crate) fn scan_versions(connection: &Connection, range: &Range) -> Result<Vec<(Arc<str>, u64)>> {
+    walk(connection, range, "key, version", |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Walks a range between exact bounds, so that it touches no key outside of it.
+fn walk<T>(
+    connection: &Connection,
+    range: &Range,
+    columns: &str,
+    read: impl FnMut(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let limit = range.limit.min(MAX_SCAN);
+    let after = range.after.as_deref();
+    let end = successor(&range.prefix);
+    let (mut lower, mut exclusive) = (range.prefix.as_str(), false);
+    let mut upper = end.as_deref();
+    match after {
+        Some(after) if range.descending => {
+            upper = Some(upper.map_or(after, |upper| upper.min(after)));
+        }
+        Some(after) if after >= lower => (lower, exclusive) = (after, true),
+        _ => {}
+    }
+    let from = if exclusive { ">" } else { ">=" };
+    let to = if upper.is_some() { "AND key < ?5" } else { "" };
+    let order = if range.descending { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {columns} FROM kv WHERE component = ?1 AND bucket = ?2 AND key {from} ?3 {to} ORDER BY key {order} LIMIT ?4"
+    );
+    let (component, bucket) = (range.component.as_str(), range.bucket.as_str());
+    let mut bound: Vec<&dyn ToSql> = vec![&component, &bucket, &lower, &limit];
+    if let Some(upper) = &upper {
+        bound.push(upper);
+    }
+    connection.prepare_cached(&sql)?.query_map(&*bound, read)?.collect()
+}
+
+/// The least text above all that begin with `prefix`; none if there is no such text.
+/// UTF-8 sorts as its characters do, so the last character that has a next one is raised.
+fn successor(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+/// What a consumer has not settled.
+pub(crate) fn deliveries(
+    connection: &Connection,
+    group: &ComponentName,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Delivery>> {
+    let sql = format!(
+        "SELECT d.sequence, d.attempt, d.visible_at, {} FROM deliveries d JOIN messages m USING (sequence)
+         WHERE d.consumer = ? AND d.sequence > ? ORDER BY d.sequence LIMIT ?",
+        rows::MESSAGE
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![group.as_str(), number(after), number(limit as u64)], |row| {
+            Ok(Delivery {
+                id: DeliveryId { group: group.clone(), sequence: row.get(0)? },
+                attempt: row.get(1)?,
+                visible_at: row.get(2)?,
+                message: Arc::new(rows::message(row, 3)?),
+            })
+        })?
+        .collect()
+}
+
+/// Timers that are due.
+pub(crate) fn timers_due(connection: &Connection, until: Millis, limit: usize) -> Result<Vec<Timer>> {
+    let sql = format!(
+        "SELECT {} FROM timers WHERE due_at <= ? ORDER BY due_at, component, name LIMIT ?",
+        rows::TIMER
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![number(until), number(limit as u64)], rows::timer)?
+        .collect()
+}
+
+/// When the next timer is due.
+pub(crate) fn next_timer(connection: &Connection) -> Result<Option<Millis>> {
+    connection.prepare_cached("SELECT min(due_at) FROM timers")?.query_row([], |row| row.get(0))
+}
+
+/// The last message of a topic that matches.
+pub(crate) fn last(
+    connection: &Connection,
+    topic: &TopicName,
+    retained: &Retained,
+) -> Result<Option<Message>> {
+    let topic = topic.as_str();
+    let mut bound: Vec<&dyn ToSql> = vec![&topic];
+    let mut sql = format!("SELECT {} FROM messages m WHERE m.topic = ?1", rows::MESSAGE);
+    // Without a key or an action the index by age finds the last one at once.
+    let mut order = "m.published_at DESC, m.sequence DESC";
+    if let Some(key) = &retained.key {
+        bound.push(key);
+        sql.push_str(" AND m.key = ?2");
+        order = "m.sequence DESC";
+    }
+    if let Some(correlation) = &retained.correlation {
+        bound.push(correlation);
+        sql.push_str(if bound.len() == 2 { " AND m.correlation = ?2" } else { " AND m.correlation = ?3" });
+        order = "m.sequence DESC";
+    }
+    connection
+        .prepare_cached(&format!("{sql} ORDER BY {order} LIMIT 1"))?
+        .query_row(&*bound, |row| rows::message(row, 0))
+        .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_character() {
+        let check = |prefix: &str, expect: Option<&str>| {
+            assert_eq!(successor(prefix).as_deref(), expect, "{prefix:?}");
+        };
+        check("", None);
+        check("ab", Some("ac"));
+        check("a\u{7f}", Some("a\u{80}"));
+        check("a\u{d7ff}", Some("a\u{e000}"));
+        check("a\u{10ffff}", Some("b"));
+        check("\u{10ffff}", None);
+    }
+}

@@ -1,0 +1,63 @@
+//! `make bench`: builds the host as it is shipped, and hands over to the program that measures.
+//! What is measured, against what, and how it is printed is that program's business.
+
+use crate::place::Place;
+use crate::suites::CRATE;
+use crate::ui::Step;
+use crate::{cargo, json, run, words};
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// The profile of what is measured: one build more than for tests, with everything switched on
+/// that costs build time and brings speed.
+const PROFILE: &str = "bench-host";
+/// The program in the tests' crate that measures. It is given the wanted names, or none for
+/// all, and appends its figures to `target/bench.jsonl`.
+const PROGRAM: &str = "bench";
+
+/// Measures what `NAME` names, or everything.
+pub fn run(place: &Place) -> Result<()> {
+    if !exists(&cargo::metadata(place, &place.root, false)?) {
+        bail!("nothing can be measured yet: {CRATE} has no program `{PROGRAM}`");
+    }
+    let host = run::build(place, PROFILE, false)?;
+    let mut step = Step::begin("bench");
+    let mut command = cargo::command(place, &place.target);
+    command.args(["build", "--profile", PROFILE, "--package", CRATE, "--bin", PROGRAM]);
+    let built = cargo::build(&mut step, &mut command, &[])?;
+    step.done(&built.summary());
+    let program = built.artifacts.into_iter().find_map(|artifact| artifact.executable);
+    let program = program.with_context(|| format!("cargo built no `{PROGRAM}`"))?;
+    let mut command = Command::new(&program);
+    command
+        .current_dir(&place.root)
+        .args(words("NAME"))
+        .env("MONOPOD_BIN", host)
+        .env("MONOPOD_BUNDLES", place.bundles())
+        .env("MONOPOD_SAMPLES", place.samples());
+    // Comes back only if it could not be started.
+    Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
+}
+
+fn exists(metadata: &Value) -> bool {
+    json::list(metadata, "/packages")
+        .filter(|package| json::text(package, "/name") == Some(CRATE))
+        .flat_map(|package| json::list(package, "/targets"))
+        .any(|target| json::text(target, "/name") == Some(PROGRAM) && json::has(target, "/kind", "bin"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn there_are_figures_once_the_tests_have_a_bench_program() {
+        let metadata = |kind: &str| json!({"packages": [{"name": CRATE, "targets": [{"name": PROGRAM, "kind": [kind]}]}]});
+        assert!(exists(&metadata("bin")));
+        assert!(!exists(&metadata("test")));
+        assert!(!exists(&json!({"packages": []})));
+    }
+}
