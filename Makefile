@@ -7,7 +7,7 @@ built := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/monopod/xtask
 quiet := $(if $(wildcard $(built)/task/xtask),--quiet)
 xtask := @$(cargo) run $(quiet) --profile task --package xtask --target-dir $(built) --
 
-.PHONY: help run build guests test check bench
+.PHONY: help run build guests test check bench image cluster cluster-down
 help: ; $(xtask) help
 run: ; $(xtask) run
 build: ; $(xtask) build
@@ -15,3 +15,6 @@ guests: ; $(xtask) guests
 test: ; $(xtask) test
 check: ; $(xtask) check
 bench: ; $(xtask) bench
+image: ; $(xtask) image
+cluster: ; $(xtask) cluster
+cluster-down: ; $(xtask) cluster-down

@@ -4,16 +4,35 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a suite stops at the first surprise"
 )]
 
-use std::path::PathBuf;
+pub mod client;
+pub mod host;
+pub mod photo;
+pub mod random;
+pub mod socket;
+pub mod stream;
+
+use std::path::{Path, PathBuf};
 
 /// The folder of the bundles under test, from `MONOPOD_BUNDLES`.
 pub fn bundles() -> PathBuf {
-    std::env::var_os("MONOPOD_BUNDLES")
-        .map(PathBuf::from)
-        .expect("MONOPOD_BUNDLES is not set: run the suite with `make test SUITE=<name>`")
+    from_environment("MONOPOD_BUNDLES")
+}
+
+/// A path that the task program passes in.
+pub fn from_environment(variable: &str) -> PathBuf {
+    let Some(path) = std::env::var_os(variable) else {
+        panic!("{variable} is not set: run it with `make test SUITE=<name>` or `make bench NAME=<name>`")
+    };
+    PathBuf::from(path)
+}
+
+/// The checkout.
+pub fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the checkout")
 }
 
 /// A bundle under test.

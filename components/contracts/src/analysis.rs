@@ -14,6 +14,10 @@ pub struct AnalysisRequest {
     pub correlation_id: String,
     /// Names the analysis as an upload's id does; a new one for each request.
     pub upload_id: String,
+    /// Which photo is meant, `sha256:<64 hex>`: what lies there later may be another. Not given:
+    /// whatever lies there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
 }
 
 /// On `analysis.started`.

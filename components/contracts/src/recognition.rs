@@ -12,6 +12,10 @@ pub struct RecognitionRequest {
     pub correlation_id: String,
     /// The upload it belongs to; the answer repeats it.
     pub upload_id: String,
+    /// Which photo was confirmed, `sha256:<64 hex>`: its URL may have been written to again since.
+    /// Not given: whatever lies there is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
 }
 
 /// On `tu.recognition.completed`.

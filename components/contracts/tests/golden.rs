@@ -40,6 +40,9 @@ fn an_uploaded_image_is_told_as_kafka_has_it() {
 #[test]
 fn recognition_is_asked_and_answered() {
     check::<RecognitionRequest>(json!({"objectKey": "k", "correlationId": "c", "uploadId": "u"}));
+    check::<RecognitionRequest>(
+        json!({"objectKey": "k", "correlationId": "c", "uploadId": "u", "checksum": "sha256:ab"}),
+    );
     check::<RecognitionCompleted>(json!({
         "provider": provider(), "aggregate": aggregate(), "correlationId": "c", "uploadId": "u", "objectKey": "k",
     }));
@@ -51,6 +54,9 @@ fn recognition_is_asked_and_answered() {
 #[test]
 fn an_analysis_is_told_from_start_to_end() {
     check::<AnalysisRequest>(json!({"objectKey": "k", "correlationId": "c", "uploadId": "u"}));
+    check::<AnalysisRequest>(
+        json!({"objectKey": "k", "correlationId": "c", "uploadId": "u", "checksum": "sha256:ab"}),
+    );
     check::<AnalysisStarted>(json!({"objectKey": "k", "correlationId": "c", "uploadId": "u"}));
     for state in ["started", "completed", "failed"] {
         check::<AnalysisProgress>(json!({

@@ -37,10 +37,11 @@ pub fn request(ports: &impl Ports, caller: &User, request: Request) -> Result<Re
         error => error.into(),
     })?;
     let now = ports.now().to_string();
+    let checksum = format!("sha256:{}", info.sha256);
     let confirmed = Confirmed {
         at: now.clone(),
         bytes: info.size,
-        checksum: format!("sha256:{}", info.sha256),
+        checksum: checksum.clone(),
         difference: None,
     };
     let again = Session {
@@ -52,7 +53,7 @@ pub fn request(ports: &impl Ports, caller: &User, request: Request) -> Result<Re
     };
     again.keep(ports, caller)?;
     let Session { upload_id, correlation_id, .. } = again;
-    let command = AnalysisRequest { object_key, correlation_id, upload_id };
+    let command = AnalysisRequest { object_key, correlation_id, upload_id, checksum: Some(checksum) };
     publish(ports, topics::ANALYSIS_COMMANDS, &command.upload_id, &command.correlation_id, &command)?;
     let AnalysisRequest { correlation_id, upload_id, .. } = command;
     Ok(Response::json(202, &Requested { correlation_id, upload_id }))

@@ -12,7 +12,7 @@ use monopod_sdk::{id, log};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::session::{Confirmed, Session};
+use crate::session::{Confirmed, Difference, Session};
 
 /// Uploads listed when nobody says how many: a screen of them.
 const DEFAULT_LIST: u32 = 20;
@@ -34,6 +34,7 @@ struct Upload<'a> {
     confirmed_at: Option<&'a str>,
     bytes: Option<u64>,
     checksum: Option<&'a str>,
+    difference: Option<&'a Difference>,
     ended_at: Option<&'a Value>,
     reason: Option<&'a Value>,
     steps: &'a [Value],
@@ -98,6 +99,7 @@ fn upload<'a>(session: &'a Session, run: Option<&'a Value>) -> Upload<'a> {
         confirmed_at: confirmed.map(|Confirmed { at, .. }| at.as_str()),
         bytes: confirmed.map(|confirmed| confirmed.bytes),
         checksum: confirmed.map(|confirmed| confirmed.checksum.as_str()),
+        difference: confirmed.and_then(|confirmed| confirmed.difference.as_ref()),
         ended_at: of_run("endedAt"),
         reason: of_run("reason"),
         steps: of_run("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default(),

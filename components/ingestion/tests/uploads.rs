@@ -212,7 +212,10 @@ fn report_accepts_what_does_not_fit_announces_the_truth_and_keeps_the_difference
         monopod_sdk::ports::Range { prefix: "", after: None, descending: false, limit: 10 },
     );
     let kept: Value = serde_json::from_slice(&kept.unwrap()[0].value).unwrap();
-    assert_eq!(kept["confirmed"]["difference"], json!({"bytes": 1, "checksum": dummy}));
+    let difference = json!({"bytes": 1, "checksum": dummy});
+    assert_eq!(kept["confirmed"]["difference"], difference);
+    let (_, shown) = get(&fake, &format!("/v1/uploads/{id}/status"));
+    assert_eq!((&shown["bytes"], &shown["difference"]), (&json!(4), &difference));
 }
 
 #[test]
@@ -300,7 +303,10 @@ fn a_photo_of_mine_is_analysed_again_under_an_id_of_its_own() {
     assert_eq!((status, &answer["correlationId"]), (202, &json!("again")));
     let command = &fake.published_to(topics::ANALYSIS_COMMANDS)[0];
     let payload: Value = serde_json::from_slice(&command.payload).unwrap();
-    assert_eq!(payload, json!({"objectKey": key, "correlationId": "again", "uploadId": answer["uploadId"]}));
+    assert_eq!(
+        payload,
+        json!({"objectKey": key, "correlationId": "again", "uploadId": answer["uploadId"], "checksum": truth()})
+    );
     assert_ne!(answer["uploadId"], json!(id));
     assert_eq!(command.key.as_deref(), answer["uploadId"].as_str());
     assert_eq!(get(&fake, "/v1/uploads").1.as_array().map(Vec::len), Some(2));

@@ -54,14 +54,14 @@ pub(crate) enum Due {
 pub fn handle(ports: &impl Ports, message: &Message) -> Result<(), Failure> {
     match message.topic.as_str() {
         topics::IMAGES_UPLOADED => {
-            let ImageUploaded { upload_id, object_key, .. } = message.json()?;
+            let ImageUploaded { upload_id, object_key, checksum, .. } = message.json()?;
             let correlation_id = message.correlation_id.clone();
-            machine::begin(ports, Begin { upload_id, object_key, correlation_id })
+            machine::begin(ports, Begin { upload_id, object_key, correlation_id, checksum: Some(checksum) })
         }
         topics::ANALYSIS_COMMANDS => {
-            let AnalysisRequest { upload_id, object_key, .. } = message.json()?;
+            let AnalysisRequest { upload_id, object_key, checksum, .. } = message.json()?;
             let correlation_id = message.correlation_id.clone();
-            machine::begin(ports, Begin { upload_id, object_key, correlation_id })
+            machine::begin(ports, Begin { upload_id, object_key, correlation_id, checksum })
         }
         topic => {
             let answering = |answer: &str| answer == topic;

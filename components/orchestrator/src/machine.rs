@@ -32,6 +32,8 @@ pub struct Begin {
     pub object_key: String,
     /// The action it belongs to.
     pub correlation_id: String,
+    /// Which photo is meant, `sha256:<64 hex>`, if that was said.
+    pub checksum: Option<String>,
 }
 
 /// How a step answered.
@@ -52,7 +54,7 @@ pub enum Answer {
 
 /// Begins a run, unless there is one.
 pub fn begin(ports: &impl Ports, begin: Begin) -> Result<(), Failure> {
-    let Begin { upload_id, object_key, correlation_id } = begin;
+    let Begin { upload_id, object_key, correlation_id, checksum } = begin;
     if Run::find(ports, &upload_id)?.is_some() {
         log("info", &format!("run {upload_id} has begun already; nothing to do"));
         return Ok(());
@@ -61,6 +63,7 @@ pub fn begin(ports: &impl Ports, begin: Begin) -> Result<(), Failure> {
         upload_id,
         object_key,
         correlation_id,
+        checksum,
         owner: ports.caller().user().map(monopod_sdk::ports::User::id),
         state: State::Analysing,
         started_at: ports.now().to_string(),

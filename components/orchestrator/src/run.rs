@@ -20,6 +20,9 @@ pub struct Run {
     pub object_key: String,
     /// The action that began it.
     pub correlation_id: String,
+    /// Which photo it is about, `sha256:<64 hex>`, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
     /// Who began it (`User::id`); none: the platform.
     pub owner: Option<String>,
     /// Where it is.

@@ -51,6 +51,7 @@ fn ask_recognition(run: &Run) -> Result<Value, Failure> {
         object_key: run.object_key.clone(),
         correlation_id: run.correlation_id.clone(),
         upload_id: run.upload_id.clone(),
+        checksum: run.checksum.clone(),
     })
 }
 

@@ -107,7 +107,9 @@ fn a_photo_is_analysed_step_by_step_to_a_good_end() {
     let about = json!({"objectKey": KEY, "correlationId": "c-1", "uploadId": ID});
     let published = fake.published();
     assert_eq!(payload(&published[0]), about);
-    assert_eq!(payload(&published[2]), about);
+    let mut asked = about.clone();
+    asked["checksum"] = json!("sha256:x");
+    assert_eq!(payload(&published[2]), asked, "the photo that was confirmed is meant, and no other");
     assert_eq!(published[0].key.as_deref(), Some(ID));
     assert_eq!(published[2].key.as_deref(), Some(KEY));
     assert_eq!(fake.timers().len(), 1);

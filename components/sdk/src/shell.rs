@@ -131,7 +131,10 @@ fn respond(response: Response, out: wasi::ResponseOutparam) {
     let mut entries: Vec<(String, Vec<u8>)> = Vec::with_capacity(headers.len() + 1);
     let bytes = |value: Cow<'static, str>| value.into_owned().into_bytes();
     entries.extend(headers.into_iter().map(|(name, value)| (name.into_owned(), bytes(value))));
-    entries.push(("content-length".into(), body.len().to_string().into_bytes()));
+    // RFC 9110, section 8.6: these have no body, and so no length of one.
+    if !matches!(status, 204 | 304) {
+        entries.push(("content-length".into(), body.len().to_string().into_bytes()));
+    }
     let made = wasi::Fields::from_list(&entries)
         .map_err(|error| wasi::ErrorCode::InternalError(Some(error.to_string())))
         .and_then(|fields| {

@@ -7,6 +7,7 @@
 use monopod_sdk::ports::{Blobs, Error, Publisher};
 use monopod_sdk::{Failure, Message, Outgoing};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use trackunit_contracts::{
     Evidence, IMAGES, MachineAggregate, Provider, RecognitionCompleted, RecognitionFailed,
     RecognitionRequest, headers, schema, topics,
@@ -19,8 +20,8 @@ const PRODUCER: &str = "vision-adapter";
 
 /// Handles one `analysis.recognition.request`.
 pub fn handle(ports: &(impl Blobs + Publisher), message: &Message) -> Result<(), Failure> {
-    let RecognitionRequest { object_key, correlation_id, upload_id } = message.json()?;
-    match look(ports, &object_key)? {
+    let RecognitionRequest { object_key, correlation_id, upload_id, checksum } = message.json()?;
+    match look(ports, &object_key, checksum.as_deref())? {
         Ok(verdict) => {
             let answer = RecognitionCompleted {
                 provider: provider(),
@@ -39,8 +40,13 @@ pub fn handle(ports: &(impl Blobs + Publisher), message: &Message) -> Result<(),
     }
 }
 
-/// Looks at a photo in the store. The outer error means: not now; the inner one: never, and why.
-fn look(ports: &impl Blobs, key: &str) -> Result<Result<Verdict, String>, Failure> {
+/// Looks at a photo in the store, if it is still the one of this checksum. The outer error means:
+/// not now; the inner one: never, and why.
+fn look(
+    ports: &impl Blobs,
+    key: &str,
+    checksum: Option<&str>,
+) -> Result<Result<Verdict, String>, Failure> {
     let photo = ports.stat(IMAGES, key).and_then(|info| {
         if info.size > MAX_BYTES {
             return Ok(Err(Refusal::TooManyBytes { bytes: info.size }));
@@ -53,13 +59,25 @@ fn look(ports: &impl Blobs, key: &str) -> Result<Result<Verdict, String>, Failur
         }
     });
     match photo {
-        Ok(photo) => {
-            Ok(photo.and_then(|photo| crate::recognise(&photo)).map_err(|refusal| refusal.to_string()))
-        }
+        Ok(Ok(photo)) => Ok(confirmed(&photo, checksum)
+            .and_then(|()| crate::recognise(&photo).map_err(|refusal| refusal.to_string()))),
+        Ok(Err(refusal)) => Ok(Err(refusal.to_string())),
         Err(Error::NotFound) => Ok(Err("the photo is not in the store".into())),
         Err(Error::Invalid(why)) => Ok(Err(format!("the photo cannot be read: {why}"))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether these bytes are the photo that was confirmed. The bytes themselves are hashed, not
+/// what the store says of them: the photo can be written anew between two questions to it.
+fn confirmed(photo: &[u8], checksum: Option<&str>) -> Result<(), String> {
+    let Some(wanted) = checksum else { return Ok(()) };
+    let digest: String = Sha256::digest(photo).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = format!("sha256:{digest}");
+    if found.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    Err(format!("the photo was replaced after it was confirmed: it was {wanted} and is now {found}"))
 }
 
 fn publish(
@@ -180,6 +198,28 @@ mod tests {
             "the JPEG file is incomplete: it breaks off in the middle of the picture"
         );
         assert_eq!(answer["correlationId"], "c-1");
+    }
+
+    #[test]
+    fn a_photo_that_is_no_longer_the_confirmed_one_is_not_looked_at() {
+        // https://www.di-mgt.com.au/sha_testvectors.html, "abc".
+        let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let asked = |checksum: &str| {
+            let payload = serde_json::json!({
+                "objectKey": KEY, "correlationId": "c-1", "uploadId": "u-1", "checksum": checksum,
+            });
+            let fake = fake(3, b"abc".to_vec());
+            handle(&fake, &command(payload.to_string().as_bytes())).unwrap();
+            let (topic, answer) = answer(&fake);
+            assert_eq!(topic, "recognition.failed");
+            answer["reason"].as_str().unwrap().to_owned()
+        };
+        let other = abc.replace("ba7816bf", "00000000");
+        let reason = asked(&other);
+        assert!(reason.contains("replaced") && reason.contains(&other) && reason.contains(abc), "{reason}");
+        for same in [abc.to_owned(), abc.to_uppercase().replace("SHA", "sha")] {
+            assert_eq!(asked(&same), "the file is neither JPEG nor PNG nor WebP", "it was looked at");
+        }
     }
 
     #[test]

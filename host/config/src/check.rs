@@ -2,6 +2,7 @@
 //! reports what does not fit, and builds the plan if nothing is wrong.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -78,14 +79,25 @@ fn edge(edge: &Edge, report: &mut Report<'_>) {
         let help = "add:  public-url = \"https://<host that clients use>\"";
         report.at(edge.listen.span.clone(), message, Some(help.into()));
     }
+    if let Some(health) = edge.health.as_ref().filter(|health| collide(&health.value, listen)) {
+        let message = format!("`health` of [edge] is the front door's own address `{listen}`");
+        report.at(health.span.clone(), message, Some("give it another port, for example 8080".into()));
+    }
+}
+
+/// Whether two listeners would ask for one port. Port 0 is a new one each time.
+fn collide(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && same
 }
 
 fn identity(at: &At<Identity>, edge: &Edge, report: &mut Report<'_>) {
-    let Identity { development, issuer, audience, ca } = &at.value;
+    let Identity { development, issuer, audience, ca, subjects } = &at.value;
     let own = [
         issuer.as_ref().map(|at| &at.key),
         audience.as_ref().map(|at| &at.key),
         ca.as_ref().map(|at| &at.key),
+        subjects.value.entries.values().next().map(|at| &at.key),
     ];
     let listen = &edge.listen.value;
     if development.value && !listen.ip().is_loopback() {
@@ -94,6 +106,16 @@ fn identity(at: &At<Identity>, edge: &Edge, report: &mut Report<'_>) {
         );
         let help = "give `issuer` and `audience` instead, or listen on 127.0.0.1";
         report.at(development.span.clone(), message, Some(help.into()));
+    }
+    for (subject, caller) in &subjects.value.entries {
+        if let Some(scopes) = caller.value.scopes.as_ref().filter(|scopes| scopes.value.0.is_empty()) {
+            let message = format!("subject `{subject}` is given no scope, so that the entry does nothing");
+            report.at(
+                scopes.span.clone(),
+                message,
+                Some("write:  scopes = [\"analysis\"], or remove it".into()),
+            );
+        }
     }
     match (development.value, issuer, audience) {
         (true, _, _) => {
@@ -227,6 +249,10 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             issuer: issuer.value.0.clone(),
             audience: audience.value.0.clone(),
             ca: identity.ca.as_ref().map(|at| beside(&at.value)),
+            subjects: each(&identity.subjects.value, |subject, caller| {
+                let scopes = &caller.scopes.as_ref()?.value.0;
+                Some((subject.0.clone(), scopes.iter().map(|(scope, _)| scope.0.clone()).collect()))
+            })?,
         },
         _ => plan::Identity::Development,
     };
@@ -246,6 +272,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             public_url: edge.public_url.as_ref().map(|at| at.value.0.clone()),
             drain: edge.drain.value.0,
             tls,
+            health: edge.health.as_ref().map(|at| at.value),
         },
         identity,
         policies: each(&raw.policies.value, |name, policy| {

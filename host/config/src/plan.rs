@@ -50,6 +50,8 @@ pub struct Edge {
     pub drain: Duration,
     /// The certificate; none, on a loopback address only: self-signed.
     pub tls: Option<Tls>,
+    /// Where probes are answered without TLS; never the front door's own address.
+    pub health: Option<SocketAddr>,
 }
 
 /// The files of a certificate, the platform file's folder already in front.
@@ -75,6 +77,8 @@ pub enum Identity {
         /// Certificates to trust besides the machine's own when asking it for its keys,
         /// the platform file's folder already in front.
         ca: Option<PathBuf>,
+        /// Scopes that callers have besides those in their tokens, by `sub`.
+        subjects: BTreeMap<String, BTreeSet<String>>,
     },
 }
 

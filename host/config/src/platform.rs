@@ -11,7 +11,7 @@ use monopod_core::size::Size;
 
 use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
-use crate::words::{Audience, Below, Issuer, Origin, PolicyName, Prefix, Scope, SettingName, Text};
+use crate::words::{Audience, Below, Issuer, Origin, PolicyName, Prefix, Scope, SettingName, Subject, Text};
 
 const MIB: u64 = 1 << 20;
 const SECOND: u64 = 1_000;
@@ -73,6 +73,9 @@ section! {
         optional certificate "certificate": PathBuf;
         /// The file of the certificate's private key (PEM), relative to this file's folder.
         optional key "key": PathBuf;
+        /// A second address, without TLS, that answers /health/live and /health/ready and
+        /// nothing else: for probes that know no certificate.
+        optional health "health": SocketAddr;
     }
 }
 
@@ -90,6 +93,17 @@ section! {
         /// A file of certificates (PEM) to trust besides the machine's own when asking
         /// the issuer for its keys, relative to this file's folder.
         optional ca "ca": PathBuf;
+        /// Scopes for callers whose tokens carry none, such as service accounts of
+        /// Kubernetes: `[identity.subjects."<sub>"]`.
+        section subjects "subjects": Each<Subject, Caller>;
+    }
+}
+
+section! {
+    /// A caller known by the `sub` of its tokens.
+    struct Caller {
+        /// What it may do, besides the scopes of its token.
+        required scopes "scopes": Set<Scope>, "[\"analysis\"]";
     }
 }
 

@@ -15,6 +15,9 @@ use crate::value::{Key, Raw, Show, Value, kind, string};
 /// The longest free text, in characters: it is shown in one line of a list.
 const MAX_LINE: usize = 200;
 
+/// The longest subject of a token, in bytes; that of OpenID Connect.
+const MAX_SUBJECT: usize = 255;
+
 /// The longest value of a setting, in bytes: it becomes an environment variable of
 /// every instance.
 const MAX_SETTING: usize = 4_096;
@@ -192,6 +195,16 @@ word!(
         let good = text.len() <= 63 && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(inner);
         good.then_some(()).ok_or_else(|| {
             format!("`{text}` is not a name of a policy: use letters, digits, `_`, `.` and `-`, beginning with a letter")
+        })
+    }
+);
+
+word!(
+    /// A caller, as the issuer's tokens have it in `sub`.
+    Subject, example "system:serviceaccount:trackunit:gateway", pattern "^[^\\s]{1,255}$", |text| {
+        let good = !text.is_empty() && text.len() <= MAX_SUBJECT && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        good.then_some(()).ok_or_else(|| {
+            format!("`{text}` is not a subject: write it as the tokens have it in `sub`, without spaces")
         })
     }
 );

@@ -58,6 +58,18 @@ fn a_real_issuer_and_certificate_may_listen_anywhere() {
 }
 
 #[test]
+fn a_pod_has_a_listener_for_probes_and_callers_without_scopes_of_their_own() {
+    let text = "[platform]\nname = \"p\"\n[identity]\nissuer = \"https://i.example\"\naudience = \"a\"\n\
+        [identity.subjects.\"system:serviceaccount:p:caller\"]\nscopes = [\"analysis\"]\n\
+        [edge]\nlisten = \"0.0.0.0:8443\"\nhealth = \"0.0.0.0:8080\"\npublic-url = \"https://p.example\"\n\
+        certificate = \"c.pem\"\nkey = \"k.pem\"\n";
+    let plan = parse("p.toml", text).unwrap();
+    assert_eq!(plan.edge.health, Some("0.0.0.0:8080".parse().unwrap()));
+    let Identity::Issuer { subjects, .. } = plan.identity else { panic!("{:?}", plan.identity) };
+    assert!(subjects["system:serviceaccount:p:caller"].contains("analysis"));
+}
+
+#[test]
 fn settings_become_environment_variables_with_the_manifests_defaults() {
     let text = format!("{SMALL}[components.a]\nbundle = \"a\"\nsettings = {{ max-age = 5 }}\n");
     let plan = parse("p.toml", &text).unwrap();

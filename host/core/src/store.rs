@@ -18,10 +18,14 @@ pub enum Error {
     /// The delivery or timer that caused the unit is settled already: drop the unit.
     #[error("what caused the unit is settled already")]
     Settled,
-    /// The store cannot answer: full, closed, or failing. Nothing was committed.
+    /// The store cannot answer: full, closed, or failing. Nothing was committed, unless the
+    /// commit itself met an I/O error: then the next start shows whether it was.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
 }
+
+/// A key and what stands under it.
+pub type Entry = (Arc<str>, Record);
 
 /// What a failed attempt leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +52,7 @@ pub trait Store: Send + Sync {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Record>, Error>>;
 
     /// The committed entries of a range.
-    fn scan<'a>(&'a self, range: &'a Range) -> BoxFuture<'a, Result<Vec<(Arc<str>, Record)>, Error>>;
+    fn scan<'a>(&'a self, range: &'a Range) -> BoxFuture<'a, Result<Vec<Entry>, Error>>;
 
     /// Commits a unit durably: returns when it survives a power cut. Units that wait
     /// together share one fsync.
@@ -73,9 +77,6 @@ pub trait Store: Send + Sync {
 
     /// Timers due at or before `until`, soonest first, at most `limit`.
     fn timers_due(&self, until: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<Timer>, Error>>;
-
-    /// When the next timer is due, if there is one.
-    fn next_timer(&self) -> BoxFuture<'_, Result<Option<Millis>, Error>>;
 
     /// Records a failed attempt of a timer.
     fn timer_failed(

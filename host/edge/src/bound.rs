@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use monopod_core::identity::Authenticator;
@@ -15,6 +16,7 @@ use crate::door::{Door, Parts};
 use crate::identity::Verifier;
 use crate::issuer::Issuer;
 use crate::limits::Limits;
+use crate::probes::Probes;
 use crate::settings::{Identity, Settings};
 use crate::{Error, tls};
 
@@ -22,6 +24,7 @@ use crate::{Error, tls};
 pub struct Bound {
     listener: TcpListener,
     local: SocketAddr,
+    health: Option<(TcpListener, SocketAddr)>,
     public_url: String,
     tls: Arc<ServerConfig>,
     verifier: Arc<Verifier>,
@@ -39,7 +42,7 @@ impl std::fmt::Debug for Bound {
 /// Takes the socket and loads or makes certificates and keys. Blocks for some
 /// milliseconds. Clients may connect from now on; they wait until [`Bound::serve`].
 pub fn bind(settings: Settings) -> Result<Bound, Error> {
-    let Settings { listen, public_url, tls, identity, drain, limits } = settings;
+    let Settings { listen, public_url, tls, identity, health, drain, limits } = settings;
     if matches!(identity, Identity::Development { .. }) && !listen.ip().is_loopback() {
         return Err(Error::NotLoopback {
             what: "the built-in issuer ([identity] development = true)",
@@ -48,27 +51,45 @@ pub fn bind(settings: Settings) -> Result<Bound, Error> {
         });
     }
     // The socket first: whoever has it may write to the folders below.
-    let listener = TcpListener::bind(listen).map_err(|source| refused(listen, source))?;
+    let listener = TcpListener::bind(listen).map_err(|source| refused("listen", listen, source))?;
+    let health = health.map(probes).transpose()?;
     let tls = tls::server(&tls, listen)?;
-    let local = listener.local_addr().map_err(|source| Error::Listen { listen, source })?;
+    let local = listener.local_addr().map_err(|source| Error::Listen { key: "listen", listen, source })?;
     let public_url = public(&public_url, local)?;
     let (verifier, issuer) = match identity {
         Identity::Development { folder } => {
             let issuer = Arc::new(Issuer::open(&folder, &public_url)?);
             (Verifier::development(&issuer), Some(issuer))
         }
-        Identity::Oidc { issuer, audience, ca } => {
-            (Verifier::remote(&issuer, &audience, ca.as_deref())?, None)
+        Identity::Oidc { issuer, audience, ca, subjects } => {
+            (Verifier::remote(&issuer, &audience, ca.as_deref())?.granting(subjects), None)
         }
     };
-    Ok(Bound { listener, local, public_url, tls, verifier: Arc::new(verifier), issuer, drain, limits })
+    Ok(Bound {
+        listener,
+        local,
+        health,
+        public_url,
+        tls,
+        verifier: Arc::new(verifier),
+        issuer,
+        drain,
+        limits,
+    })
 }
 
-fn refused(listen: SocketAddr, source: io::Error) -> Error {
+fn probes(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let listener = TcpListener::bind(listen).map_err(|source| refused("health", listen, source))?;
+    let local = listener.local_addr().map_err(|source| Error::Listen { key: "health", listen, source })?;
+    Ok((listener, local))
+}
+
+/// `key` is that of the address in [edge].
+fn refused(key: &'static str, listen: SocketAddr, source: io::Error) -> Error {
     match source.kind() {
-        io::ErrorKind::AddrInUse => Error::PortTaken { listen },
-        io::ErrorKind::PermissionDenied if listen.port() < 1024 => Error::PortPrivileged { listen },
-        _ => Error::Listen { listen, source },
+        io::ErrorKind::AddrInUse => Error::PortTaken { key, listen },
+        io::ErrorKind::PermissionDenied if listen.port() < 1024 => Error::PortPrivileged { key, listen },
+        _ => Error::Listen { key, listen, source },
     }
 }
 
@@ -94,6 +115,11 @@ impl Bound {
         self.local
     }
 
+    /// Where probes are answered without TLS, if anywhere.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health.as_ref().map(|(_, local)| *local)
+    }
+
     /// The address clients use, `https://host[:port]` without a slash at its end.
     pub fn public_url(&self) -> &str {
         &self.public_url
@@ -113,17 +139,35 @@ impl Bound {
     /// finish within the drain time, and cuts what is left.
     ///
     /// WebSockets are drained too: whoever serves them closes them upon the same signal.
+    /// Probes are answered to the end: live, and no longer ready.
     pub async fn serve(
         self,
         parts: Parts,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<Drained, Error> {
-        let failed = |source| Error::Listen { listen: self.local, source };
-        self.listener.set_nonblocking(true).map_err(failed)?;
-        let listener = tokio::net::TcpListener::from_std(self.listener).map_err(failed)?;
+        let open = |key, listener: TcpListener, listen| {
+            let failed = |source| Error::Listen { key, listen, source };
+            listener.set_nonblocking(true).map_err(failed)?;
+            tokio::net::TcpListener::from_std(listener).map_err(failed)
+        };
+        let listener = open("listen", self.listener, self.local)?;
+        let health = self.health.map(|(listener, at)| open("health", listener, at)).transpose()?;
+        let draining = Arc::new(AtomicBool::new(false));
+        let probes = Probes::new(parts.ready.clone(), draining.clone());
+        let shutdown = async {
+            shutdown.await;
+            draining.store(true, Ordering::Relaxed);
+        };
         let door = Door::new(parts, self.verifier, self.issuer, self.limits.body)?;
         let server = Server::new(Arc::new(door), TlsAcceptor::from(self.tls), self.limits, self.drain);
-        Ok(server.run(listener, shutdown).await)
+        let drained = match health {
+            None => server.run(listener, shutdown).await,
+            Some(health) => tokio::select! {
+                drained = server.run(listener, shutdown) => drained,
+                never = probes.answer(health) => match never {},
+            },
+        };
+        Ok(drained)
     }
 }
 

@@ -55,7 +55,10 @@ pub enum Error {
 /// Makes connections. Cheap to clone; making one reads the machine's certificates, which
 /// takes some milliseconds.
 #[derive(Clone)]
-pub struct Connector(TlsConnector);
+pub struct Connector {
+    tls: TlsConnector,
+    via: Option<Arc<str>>,
+}
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,13 +87,20 @@ impl Connector {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), via: None })
+    }
+
+    /// The same, but for every host the connection goes to `address` (`host:port`): for a
+    /// platform whose public name is not known here. TLS still asks for the public name.
+    pub fn via(self, address: &str) -> Self {
+        Self { via: Some(address.into()), ..self }
     }
 
     /// Connects to the host of `url`: with TLS for `https` and `wss`, plainly for `http`
     /// and `ws`. Path and query do not matter.
     pub async fn connect(&self, url: &Uri) -> Result<Stream, Error> {
         let shown = url.authority().map_or_else(|| url.to_string(), ToString::to_string);
+        let shown = self.via.as_ref().map_or(shown.clone(), |via| format!("{shown} (via {via})"));
         let wrong = || Error::Address(url.to_string());
         let (secure, port) = match url.scheme_str() {
             Some("https" | "wss") => (true, 443),
@@ -100,14 +110,17 @@ impl Connector {
         let host = url.host().ok_or_else(wrong)?.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|_| wrong())?;
         let connected = timeout(CONNECT, async {
-            let stream = TcpStream::connect((host, url.port_u16().unwrap_or(port)))
-                .await
+            let stream = match &self.via {
+                Some(address) => TcpStream::connect(&**address).await,
+                None => TcpStream::connect((host, url.port_u16().unwrap_or(port))).await,
+            };
+            let stream = stream
                 .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
                 .map_err(|e| Error::Connect(shown.clone(), e))?;
             if !secure {
                 return Ok(Stream::Plain(stream));
             }
-            match self.0.connect(name, stream).await {
+            match self.tls.connect(name, stream).await {
                 Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
                 Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(Error::Untrusted(shown.clone(), e)),
                 Err(e) => Err(Error::Connect(shown.clone(), e)),

@@ -109,6 +109,7 @@ impl Door {
         let trace = trace(&parts.headers);
         let log = tracing::enabled!(target: "monopod_edge::access", tracing::Level::DEBUG);
         let logged = log.then(|| (parts.method.clone(), parts.version));
+        let bodiless = parts.method == Method::HEAD;
 
         let (label, mut response) = match readable(&parts) {
             Err(refusal) => ("refused", *refusal),
@@ -123,8 +124,12 @@ impl Door {
             }
         };
         answer::finish(response.headers_mut(), &correlation);
+        if bodiless {
+            answer::head_only(&mut response);
+        }
         if let Some((method, version)) = logged {
-            let (status, micros) = (response.status().as_u16(), began.elapsed().as_micros());
+            let status = response.status().as_u16();
+            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::debug!(
                 target: "monopod_edge::access",
                 %correlation, %trace, %peer, %method, ?version, route = label, status, micros,

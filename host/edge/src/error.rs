@@ -10,25 +10,31 @@ use std::path::PathBuf;
 pub enum Error {
     /// Somebody else has the port.
     #[error(
-        "cannot listen on {listen}: another process serves there. End it, or set another address: [edge] listen = \"{}:{}\"",
+        "cannot listen on {listen}: another process serves there. End it, or set another address: [edge] {key} = \"{}:{}\"",
         listen.ip(), listen.port().wrapping_add(1)
     )]
     PortTaken {
+        /// The key of the address in [edge].
+        key: &'static str,
         /// Where.
         listen: SocketAddr,
     },
     /// A port below 1024 without the privilege for it.
     #[error(
-        "cannot listen on {listen}: ports below 1024 need a privilege. Use a higher one ([edge] listen = \"{}:8443\"), or grant CAP_NET_BIND_SERVICE",
+        "cannot listen on {listen}: ports below 1024 need a privilege. Use a higher one ([edge] {key} = \"{}:8443\"), or grant CAP_NET_BIND_SERVICE",
         listen.ip()
     )]
     PortPrivileged {
+        /// The key of the address in [edge].
+        key: &'static str,
         /// Where.
         listen: SocketAddr,
     },
     /// The socket cannot be had for another reason.
-    #[error("cannot listen on {listen}: set [edge] listen to an address this machine has")]
+    #[error("cannot listen on {listen}: set [edge] {key} to an address this machine has")]
     Listen {
+        /// The key of the address in [edge].
+        key: &'static str,
         /// Where.
         listen: SocketAddr,
         /// Why.

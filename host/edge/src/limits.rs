@@ -37,6 +37,12 @@ pub const BLOB_TIME: Duration = Duration::from_secs(600);
 /// than the second after which Kubernetes gives a probe up by default.
 pub const READY: Duration = Duration::from_millis(900);
 
+/// Connections to the listener for probes at once: a kubelet has two, a person one.
+pub const PROBES: usize = 16;
+
+/// How long one of them may take, request and answer.
+pub const PROBE_TIME: Duration = Duration::from_secs(5);
+
 /// HTTP/2 streams of one connection at once; the least the RFC recommends.
 pub const STREAMS: u32 = 100;
 

@@ -1,5 +1,6 @@
 //! What the front door is told, as values: made by the binary from the platform file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,9 @@ pub struct Settings {
     pub tls: Tls,
     /// Whose tokens are accepted.
     pub identity: Identity,
+    /// Where `/health/live` and `/health/ready` are answered without TLS, and nothing
+    /// else is; none: only behind the front door.
+    pub health: Option<SocketAddr>,
     /// How long requests may still run after the shutdown signal.
     pub drain: Duration,
     /// Bounds; the defaults are right for phones and browsers.
@@ -59,5 +63,8 @@ pub enum Identity {
         /// A PEM file of certificates to trust besides the machine's own when asking it
         /// for its keys.
         ca: Option<PathBuf>,
+        /// Scopes that callers have besides those in their tokens, by exact `sub`: for
+        /// issuers whose tokens carry none.
+        subjects: BTreeMap<String, BTreeSet<String>>,
     },
 }

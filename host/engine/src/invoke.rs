@@ -30,6 +30,9 @@ use crate::{Engine, Shared};
 /// More than a few rounds of waiting would end at the deadline anyway.
 const QUEUE: u32 = 8;
 
+/// The log's name for what components are called for.
+const CALLS: &str = "monopod_engine::calls";
+
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -231,8 +234,27 @@ impl Answer for http::Response<Body> {
 }
 
 impl Call<'_> {
-    /// Runs the guest and commits its unit; runs it again when the unit was overtaken.
+    /// Runs the guest to its committed end, and says so in the log: with one line for each call an
+    /// action can be followed through all components.
     async fn run<'f, T: Answer>(
+        &self,
+        cause: Cause,
+        guest: impl Fn(Store<Guest>, Instance) -> BoxFuture<'f, Ran<T>>,
+    ) -> Result<T, Error> {
+        let log = tracing::enabled!(target: CALLS, tracing::Level::DEBUG);
+        let told = log.then(|| (told(&cause), Instant::now()));
+        let result = self.settle(cause, guest).await;
+        if let Some((cause, began)) = told {
+            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let committed = result.as_ref().is_ok_and(Answer::commits);
+            tracing::debug!(target: CALLS, component = %self.loaded.component.name, correlation = %self.context.correlation,
+                trace = %self.context.trace, cause, committed, micros, "called");
+        }
+        result
+    }
+
+    /// Runs the guest and commits its unit; runs it again when the unit was overtaken.
+    async fn settle<'f, T: Answer>(
         &self,
         cause: Cause,
         guest: impl Fn(Store<Guest>, Instance) -> BoxFuture<'f, Ran<T>>,
@@ -292,6 +314,15 @@ impl Call<'_> {
         tracing::warn!(component = %component, correlation = %self.context.correlation, trace = %self.context.trace,
             reason, "the component failed; nothing of this call remains");
         Error::Trapped { component, reason: reason.to_owned() }
+    }
+}
+
+/// Why a component is called, for the log.
+fn told(cause: &Cause) -> String {
+    match cause {
+        Cause::Request => "request".to_owned(),
+        Cause::Delivery { message, .. } => format!("message {message}"),
+        Cause::Timer { id, .. } => format!("timer {}", id.name),
     }
 }
 

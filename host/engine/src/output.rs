@@ -75,13 +75,41 @@ impl Inner {
 
     fn emit(&self, line: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(line);
-        let text = text.trim_end();
-        if !text.is_empty() {
-            tracing::info!(component = %self.component, correlation = %self.correlation, trace = %self.trace,
-                stream = self.stream, "{text}");
+        let (level, text) = level(text.trim_end());
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(component = %self.component, correlation = %self.correlation, trace = %self.trace,
+                    stream = self.stream, "{text}")
+            };
+        }
+        match level {
+            _ if text.is_empty() => {}
+            Level::Error => log!(error),
+            Level::Warn => log!(warn),
+            Level::Debug => log!(debug),
+            Level::Info => log!(info),
         }
         line.clear();
     }
+}
+
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The level that a line begins with, as in `warn: the queue is long`, and the rest of it.
+fn level(line: &str) -> (Level, &str) {
+    for (word, level) in
+        [("error: ", Level::Error), ("warn: ", Level::Warn), ("info: ", Level::Info), ("debug: ", Level::Debug)]
+    {
+        if let Some(text) = line.strip_prefix(word) {
+            return (level, text);
+        }
+    }
+    (Level::Info, line)
 }
 
 impl Drop for Inner {

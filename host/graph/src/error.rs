@@ -37,6 +37,10 @@ pub mod code {
     pub const REFUSED: &str = "UPSTREAM_REFUSED";
     /// A component failed, or answered what its schema does not allow.
     pub const UPSTREAM_ERROR: &str = "UPSTREAM_ERROR";
+    /// A component has too much to do; later it may have less.
+    pub const OVERLOADED: &str = "OVERLOADED";
+    /// Nothing can be kept now: a full disk, a store that is closed. Nothing was changed.
+    pub const UNAVAILABLE: &str = "UNAVAILABLE";
     /// The time for the operation is over.
     pub const TIMED_OUT: &str = "TIMED_OUT";
     /// Events came faster than the client took them.
@@ -110,7 +114,9 @@ impl Failure {
             out.extend_from_slice(b",\"locations\":[");
             for (at, place) in self.places.iter().enumerate() {
                 comma(out, at);
-                out.extend_from_slice(format!("{{\"line\":{},\"column\":{}}}", place.line, place.column).as_bytes());
+                out.extend_from_slice(
+                    format!("{{\"line\":{},\"column\":{}}}", place.line, place.column).as_bytes(),
+                );
             }
             out.push(b']');
         }

@@ -42,7 +42,9 @@ impl<'a> Json<'a> {
     /// The value of `key`, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Self::Object(entries) => entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
+            Self::Object(entries) => {
+                entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -83,7 +85,10 @@ impl<'a> Json<'a> {
             Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
             Self::Array(items) => Json::Array(items.into_iter().map(Json::into_owned).collect()),
             Self::Object(entries) => Json::Object(
-                entries.into_iter().map(|(key, value)| (Cow::Owned(key.into_owned()), value.into_owned())).collect(),
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (Cow::Owned(key.into_owned()), value.into_owned()))
+                    .collect(),
             ),
         }
     }

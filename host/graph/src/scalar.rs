@@ -19,11 +19,7 @@ pub const SCALARS: [(&str, &str, &str); 5] = [
         "https://www.rfc-editor.org/rfc/rfc3339",
     ),
     ("JSON", "Any JSON value.", "https://www.rfc-editor.org/rfc/rfc8259"),
-    (
-        "Long",
-        "A whole number of 64 bits with a sign.",
-        "https://www.rfc-editor.org/rfc/rfc8259#section-6",
-    ),
+    ("Long", "A whole number of 64 bits with a sign.", "https://www.rfc-editor.org/rfc/rfc8259#section-6"),
     ("URL", "An absolute URL.", "https://www.rfc-editor.org/rfc/rfc3986"),
     (
         "UUID",
@@ -155,7 +151,9 @@ fn absolute(text: &str) -> bool {
     letters.next().is_some_and(|b| b.is_ascii_alphabetic())
         && letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
         && !rest.is_empty()
-        && rest.bytes().all(|b| b > 0x20 && b != 0x7f && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`'))
+        && rest
+            .bytes()
+            .all(|b| b > 0x20 && b != 0x7f && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`'))
 }
 
 fn uuid(text: &str) -> bool {
@@ -200,9 +198,17 @@ mod tests {
             (&Leaf::DateTime, "\"2026-11-23T10:15:30.5Z\"", Some("\"2026-11-23T10:15:30.5Z\"")),
             (&Leaf::DateTime, "\"2026-11-23\"", None),
             (&Leaf::DateTime, "7", None),
-            (&Leaf::Url, "\"https://localhost:8443/blobs/a?b=c\"", Some("\"https://localhost:8443/blobs/a?b=c\"")),
+            (
+                &Leaf::Url,
+                "\"https://localhost:8443/blobs/a?b=c\"",
+                Some("\"https://localhost:8443/blobs/a?b=c\""),
+            ),
             (&Leaf::Url, "\"/relative\"", None),
-            (&Leaf::Uuid, "\"0f3a0000-0000-7000-8000-00000000000a\"", Some("\"0f3a0000-0000-7000-8000-00000000000a\"")),
+            (
+                &Leaf::Uuid,
+                "\"0f3a0000-0000-7000-8000-00000000000a\"",
+                Some("\"0f3a0000-0000-7000-8000-00000000000a\""),
+            ),
             (&Leaf::Uuid, "\"0f3a\"", None),
             (&Leaf::Json, "{\"b\":[1],\"a\":null}", Some("{\"b\":[1],\"a\":null}")),
             (&colours, "\"RED\"", Some("\"RED\"")),

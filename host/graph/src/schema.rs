@@ -52,7 +52,7 @@ pub(crate) struct FieldInfo {
 #[derive(Debug)]
 pub(crate) enum Resolver {
     /// A component's REST interface.
-    Connect(Connect),
+    Connect(Box<Connect>),
     /// Topics.
     Subscribe(Box<[Subscribe]>),
 }

@@ -34,8 +34,10 @@ pub struct Settings {
     pub max_message: usize,
     /// Operations open at once on one WebSocket.
     pub max_operations: usize,
-    /// Messages that wait for one slow client before its socket is closed.
+    /// Messages that may wait for one slow client.
     pub max_queue: usize,
+    /// How long a full queue may stand still before its socket is closed.
+    pub patience: Duration,
     /// How long a WebSocket may stay silent before `connection_init`.
     pub init_timeout: Duration,
     /// How often a silent stream is kept alive; a WebSocket that shows no sign of life for
@@ -84,6 +86,8 @@ impl Default for Settings {
             max_operations: 100,
             // Some seconds of progress events; at 1 KB each 256 KB of memory per slow client.
             max_queue: 256,
+            // A phone changes its network in less.
+            patience: Duration::from_secs(10),
             // A phone on a slow network needs some round trips for TLS before.
             init_timeout: Duration::from_secs(10),
             // Below the 30 s after which mobile carriers and proxies drop silent connections.

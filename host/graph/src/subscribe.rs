@@ -61,7 +61,10 @@ pub async fn open(
     events: &dyn Events,
 ) -> Result<BoxStream<'static, Next>, Failure> {
     let Some(owner) = context.principal.owner().cloned() else {
-        return Err(Failure::new(code::UNAUTHENTICATED, "Events belong to who began them: a bearer token is needed."));
+        return Err(Failure::new(
+            code::UNAUTHENTICATED,
+            "Events belong to who began them: a bearer token is needed.",
+        ));
     };
     let (resolver, args) = match plan.fields.first().map(|field| &field.kind) {
         Some(Kind::Resolved { resolver, arguments, .. }) => {
@@ -123,14 +126,17 @@ impl Feed {
     }
 
     /// The newest retained message that the client waits for, if it says what that is.
-    async fn retained(&self, events: &dyn Events) -> Result<Option<Arc<Message>>, monopod_core::store::Error> {
+    async fn retained(
+        &self,
+        events: &dyn Events,
+    ) -> Result<Option<Arc<Message>>, monopod_core::store::Error> {
         let mut newest: Option<Arc<Message>> = None;
         for source in self.sources() {
             let Some(wanted) = self.wanted(source) else { continue };
             let Some(found) = events.last(&source.topic, &wanted).await? else { continue };
-            let newer = newest.as_ref().is_none_or(|known| {
-                (known.published_at, &known.id) < (found.published_at, &found.id)
-            });
+            let newer = newest
+                .as_ref()
+                .is_none_or(|known| (known.published_at, &known.id) < (found.published_at, &found.id));
             if newer && self.source_of(&found).is_some() {
                 newest = Some(found);
             }
@@ -206,7 +212,9 @@ impl Feed {
             let next = match event {
                 Event::Lagged(_) => Some(Next::Lagged),
                 // It was sent first.
-                Event::Published(message) if retained.as_ref().is_some_and(|sent| sent.id == message.id) => None,
+                Event::Published(message) if retained.as_ref().is_some_and(|sent| sent.id == message.id) => {
+                    None
+                }
                 Event::Published(message) => self.response(&message).map(Next::Response),
             };
             std::future::ready(next)

@@ -16,7 +16,10 @@ pub fn run(options: &Bundle) -> ExitCode {
             }
         }
         Err(error) => {
-            screen::error(&format!("{}: {error}\n  fix: name a folder with a component.toml", file.display()));
+            screen::error(&format!(
+                "{}: {error}\n  fix: name a folder with a component.toml",
+                file.display()
+            ));
             return ExitCode::from(crate::FAILED);
         }
     }
@@ -27,7 +30,7 @@ pub fn run(options: &Bundle) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            screen::error(&error.to_string());
+            screen::error(&error.diagnostic().to_string());
             ExitCode::from(crate::FAILED)
         }
     }

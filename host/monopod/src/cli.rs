@@ -23,6 +23,8 @@ pub enum Command {
     Up(Up),
     /// Check a platform file, its bundles and their schemas; start nothing
     Check(Check),
+    /// Show what each component may touch, or the network policy that follows from it
+    Grants(Grants),
     /// Send a photo through a running platform, as a phone would, and show what comes back
     Try(crate::try_photo::Options),
     /// Pack a component folder into a bundle
@@ -84,6 +86,21 @@ pub struct Check {
     /// Print the composed GraphQL schema
     #[arg(long)]
     pub schema: bool,
+}
+
+/// `monopod grants`
+#[derive(Debug, Args)]
+pub struct Grants {
+    /// The platform file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print the NetworkPolicy of a pod that runs this platform, as Kubernetes takes it
+    #[arg(long)]
+    pub network_policy: bool,
+    /// With --network-policy: the name of the installation, as in the pods' label
+    /// app.kubernetes.io/instance; by default the platform's name
+    #[arg(long, value_name = "NAME", requires = "network_policy")]
+    pub instance: Option<String>,
 }
 
 /// `monopod bundle`

@@ -3,6 +3,7 @@
 mod bundle;
 mod check;
 mod cli;
+mod grants;
 mod platform;
 mod screen;
 mod try_photo;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Try(options) => try_photo::run(&options),
+        Command::Grants(options) => grants::run(&options),
         Command::Bundle(options) => bundle::run(&options),
     }
 }

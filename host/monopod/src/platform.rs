@@ -122,9 +122,10 @@ fn contributions(plan: &Plan, opened: &BTreeMap<ComponentName, Bundle>) -> Vec<C
 
 fn graph(plan: &Plan) -> monopod_graph::Settings {
     let limits = &plan.graphql;
-    let policies = plan.policies.iter().map(|(name, policy)| {
-        (name.clone(), monopod_graph::Policy { scopes: policy.scopes.clone() })
-    });
+    let policies = plan
+        .policies
+        .iter()
+        .map(|(name, policy)| (name.clone(), monopod_graph::Policy { scopes: policy.scopes.clone() }));
     let many = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     monopod_graph::Settings {
         policies: policies.collect(),
@@ -153,7 +154,8 @@ impl Failed {
                 crate::screen::error(&format!("{} {errors}. Nothing was started.", mistakes.len()));
             }
             Self::Bundle(name, error) => {
-                crate::screen::error(&format!("component `{name}`: {error}\nNothing was started."));
+                let mistake = error.diagnostic();
+                crate::screen::error(&format!("component `{name}`: {mistake}\nNothing was started."));
             }
         }
     }

@@ -48,7 +48,9 @@ pub fn run(options: &Up) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the runtime cannot start: {error}")),
     };
-    let code = runtime.block_on(serve(options, platform, began)).unwrap_or_else(|error| failed(&format!("{error:#}")));
+    let code = runtime
+        .block_on(serve(options, platform, began))
+        .unwrap_or_else(|error| failed(&format!("{error:#}")));
     // What still runs had its grace; blocking threads are not waited for.
     runtime.shutdown_background();
     code
@@ -82,11 +84,8 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let store = Arc::new(open_store(&plan, &state, hub.clone()).await?);
     let blobs = LocalBlobs::open(BlobSettings { folder: state.clone(), public_url: public_url.clone() })?;
     let blobs: Arc<LocalBlobs> = Arc::new(blobs);
-    let settings = monopod_engine::Settings {
-        cache: state.join("cache"),
-        store: store.clone(),
-        blobs: blobs.clone(),
-    };
+    let settings =
+        monopod_engine::Settings { cache: state.join("cache"), store: store.clone(), blobs: blobs.clone() };
     let names: Vec<String> = components.iter().map(|c| c.name.to_string()).collect();
     let (engine, reports) = tokio::task::spawn_blocking(move || Engine::load(settings, components)).await??;
     let engine = Arc::new(engine);
@@ -184,19 +183,29 @@ fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
     let folder = state.join(EDGE);
     monopod_edge::Settings {
         listen,
-        public_url: plan.edge.public_url.clone().unwrap_or_else(|| format!("https://localhost:{}", listen.port())),
+        public_url: plan
+            .edge
+            .public_url
+            .clone()
+            .unwrap_or_else(|| format!("https://localhost:{}", listen.port())),
         tls: match &plan.edge.tls {
             None => monopod_edge::Tls::SelfSigned { folder: folder.clone() },
-            Some(tls) => monopod_edge::Tls::Files { certificate: tls.certificate.clone(), key: tls.key.clone() },
+            Some(tls) => {
+                monopod_edge::Tls::Files { certificate: tls.certificate.clone(), key: tls.key.clone() }
+            }
         },
         identity: match &plan.identity {
             monopod_config::Identity::Development => monopod_edge::Identity::Development { folder },
-            monopod_config::Identity::Issuer { issuer, audience, ca } => monopod_edge::Identity::Oidc {
-                issuer: issuer.clone(),
-                audience: audience.clone(),
-                ca: ca.clone(),
-            },
+            monopod_config::Identity::Issuer { issuer, audience, ca, subjects } => {
+                monopod_edge::Identity::Oidc {
+                    issuer: issuer.clone(),
+                    audience: audience.clone(),
+                    ca: ca.clone(),
+                    subjects: subjects.clone(),
+                }
+            }
         },
+        health: plan.edge.health,
         drain: plan.edge.drain,
         limits: Default::default(),
     }
@@ -227,7 +236,10 @@ fn messaging_settings(plan: &Plan) -> monopod_messaging::Settings {
             })
             .collect(),
         timers: timers
-            .map(|(name, c)| monopod_messaging::TimerOwner { component: name.clone(), attempts: c.limits.attempts })
+            .map(|(name, c)| monopod_messaging::TimerOwner {
+                component: name.clone(),
+                attempts: c.limits.attempts,
+            })
             .collect(),
         grace: plan.edge.drain,
         clock: Arc::new(monopod_core::now),
@@ -264,11 +276,18 @@ impl Marks<'_> {
         let compiled = reports.iter().filter(|r| r.compiled == Compiled::Now).count();
         let how = if compiled == 0 { String::new() } else { format!(", {compiled} compiled") };
         let size = monopod_core::size::Size::bytes(size);
-        let mark = if self.development { "   (development: self-signed, built-in login, loopback only)" } else { "" };
+        let mark = if self.development {
+            "   (development: self-signed, built-in login, loopback only)"
+        } else {
+            ""
+        };
         screen::line("bundles", &format!("{}  {size}", names.join(" ")));
         screen::line("monopod", &format!("{}{mark}", self.public_url));
         let memory = resident().map_or(String::new(), |bytes| format!(", {} MB", bytes / 1_000_000));
-        screen::line("started", &format!("{} components in {} ms{how}{memory}", names.len(), took.as_millis()));
+        screen::line(
+            "started",
+            &format!("{} components in {} ms{how}{memory}", names.len(), took.as_millis()),
+        );
     }
 
     fn addresses(&self) {

@@ -126,11 +126,6 @@ pub(crate) fn timers_due(connection: &Connection, until: Millis, limit: usize) -
         .collect()
 }
 
-/// When the next timer is due.
-pub(crate) fn next_timer(connection: &Connection) -> Result<Option<Millis>> {
-    connection.prepare_cached("SELECT min(due_at) FROM timers")?.query_row([], |row| row.get(0))
-}
-
 /// The last message of a topic that matches.
 pub(crate) fn last(
     connection: &Connection,

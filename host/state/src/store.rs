@@ -192,10 +192,6 @@ impl Store for SqliteStore {
         Box::pin(async move { self.read(|reader| read::timers_due(reader, until, limit)) })
     }
 
-    fn next_timer(&self) -> BoxFuture<'_, Result<Option<Millis>, Error>> {
-        Box::pin(async move { self.read(read::next_timer) })
-    }
-
     fn timer_failed(
         &self,
         id: TimerId,

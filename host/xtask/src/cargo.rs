@@ -19,6 +19,8 @@ pub struct Artifact {
     pub name: String,
     /// Whether it is a test harness.
     pub test: bool,
+    /// Whether it is so by nature: a test target, not a library or program built for its tests.
+    pub test_target: bool,
     /// Whether it was up to date.
     pub fresh: bool,
     /// All files.
@@ -165,6 +167,7 @@ fn artifact(line: &str) -> Option<Artifact> {
         package: Path::new(json::text(&message, "/manifest_path")?).parent()?.to_path_buf(),
         name: json::text(&message, "/target/name")?.to_owned(),
         test: json::at(&message, "/profile/test") == &Value::Bool(true),
+        test_target: json::has(&message, "/target/kind", "test"),
         fresh: json::at(&message, "/fresh") == &Value::Bool(true),
         files: json::texts(&message, "/filenames").map(PathBuf::from).collect(),
         executable: json::text(&message, "/executable").map(PathBuf::from),

@@ -119,8 +119,7 @@ fn lints(place: &Place, step: &mut Step) -> Result<String> {
 }
 
 fn guest_lints(place: &Place, step: &mut Step) -> Result<String> {
-    let mut command = test::native(place, "clippy");
-    command.arg("--all-targets");
+    let mut command = test::native(place, "clippy", &["--workspace", "--all-targets"]);
     clippy(step, &mut command, &place.components())
 }
 

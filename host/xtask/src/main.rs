@@ -14,8 +14,11 @@ mod bundles;
 mod cargo;
 mod check;
 mod choice;
+mod cluster;
 mod debian;
+mod examples;
 mod guests;
+mod image;
 mod json;
 mod libtest;
 mod place;
@@ -44,6 +47,9 @@ make check              format, lints, licences, advisories, architecture arrows
   PART=\"format arrows\"  only these
 make bench              figures, as a table and as target/bench.jsonl
   NAME=spine            only this one
+make image              the host and the bundles as images, in target/images
+make cluster            a Kubernetes of one node from packages, with the chart installed
+make cluster-down       its end
 make help               this list
 
 CARGO_TARGET_DIR        where the host is built (~/.cache/monopod/target)
@@ -83,11 +89,18 @@ fn dispatch(command: Option<&str>) -> Result<()> {
         Some("test") => test::run(&Place::find()?),
         Some("check") => check::run(&Place::find()?),
         Some("bench") => bench::run(&Place::find()?),
+        Some("image") => image::run(&Place::find()?),
+        Some("cluster") => cluster::up(&Place::find()?),
+        Some("cluster-down") => cluster::down(&Place::find()?),
+        // Started by `cluster` in namespaces of its own.
+        Some("inside") => cluster::inside(&Place::find()?, &std::env::args().nth(2).unwrap_or_default()),
         Some("help") | None => {
             print!("{HELP}");
             Ok(())
         }
-        Some(other) => bail!("`{other}` is not a command: run, build, guests, test, check, bench, help"),
+        Some(other) => bail!(
+            "`{other}` is not a command: run, build, guests, test, check, bench, image, cluster, cluster-down, help"
+        ),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::place::Place;
 use crate::process::{self, Ending, Event};
 use crate::suites::{self, CRATE, UNIT};
 use crate::ui::{self, Step};
-use crate::{Told, cargo, debian, json, run, switch, words};
+use crate::{Told, cargo, debian, examples, json, run, switch, words};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -79,14 +79,17 @@ fn build(place: &Place, metadata: &Value, chosen: &[String]) -> Result<Vec<Progr
     }
     let mut artifacts = cargo::build(&mut step, &mut command, &[])?.artifacts;
     if unit {
-        artifacts.extend(cargo::build(&mut step, &mut native(place, "test"), &["--no-run"])?.artifacts);
+        artifacts.extend(
+            cargo::build(&mut step, &mut native(place, "test", &["--workspace", "--no-run"]), &[])?.artifacts,
+        );
     }
     let tests = place.root.join("tests");
     let programs: Vec<_> = artifacts
         .into_iter()
         .filter(|artifact| artifact.test)
         .filter_map(|artifact| {
-            let suite = if artifact.package == tests { artifact.name.clone() } else { UNIT.to_owned() };
+            let is_suite = artifact.package == tests && artifact.test_target;
+            let suite = if is_suite { artifact.name.clone() } else { UNIT.to_owned() };
             Some(Program {
                 suite,
                 name: artifact.name,
@@ -114,11 +117,12 @@ fn targets(metadata: &Value, unit: bool, chosen: &[String]) -> Vec<String> {
 
 /// A cargo command for the guests as programs of this machine: quick tests and lints, without
 /// a sandbox. Link-time optimisation would only make them wait.
-pub fn native(place: &Place, verb: &str) -> Command {
+pub fn native(place: &Place, verb: &str, selection: &[&str]) -> Command {
     let mut command = cargo::command(place, &place.guests("native"));
     command
         .current_dir(place.components())
-        .args([verb, "--release", "--workspace"])
+        .args([verb, "--release"])
+        .args(selection)
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     command
@@ -149,12 +153,34 @@ fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&Pat
         total.add(run_program(&program.name, &mut command, &mut step, &total)?);
     }
     if suite == UNIT {
-        let mut command = cargo::command(place, &place.target);
-        command.args(["test", "--release", "--workspace", "--doc", "--", "--show-output"]);
-        total.add(run_program("examples in the docs", &mut command, &mut step, &total)?);
+        for mut command in examples(place)? {
+            total.add(run_program("examples in the docs", &mut command, &mut step, &total)?);
+        }
     }
     conclude(step, &total);
     Ok(total)
+}
+
+/// The cargo commands that run the examples in the docs of host and guests.
+fn examples(place: &Place) -> Result<Vec<Command>> {
+    let mut host = cargo::command(place, &place.target);
+    host.args(["test", "--release"]);
+    let mut commands = Vec::new();
+    for (mut command, folder) in
+        [(host, place.root.clone()), (native(place, "test", &[]), place.components())]
+    {
+        let packages = examples::packages(&cargo::metadata(place, &folder, false)?)?;
+        if packages.is_empty() {
+            continue;
+        }
+        command.arg("--doc");
+        for package in packages {
+            command.args(["--package", &package]);
+        }
+        command.args(["--", "--show-output"]);
+        commands.push(command);
+    }
+    Ok(commands)
 }
 
 fn bring(suite: &str, step: &mut Step) -> Result<()> {

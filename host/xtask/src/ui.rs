@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// that it lives, after a minute seldom enough for the log of an eight-minute build.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const PLAIN_LATER: Duration = Duration::from_secs(30);
+/// Between two drawings on a terminal: smooth for the eye, cheap for a program that prints much.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
 /// Characters of the first column, as wide as its longest word and three spaces.
 const LABEL: usize = 11;
 /// Characters of a line that is redrawn; a longer one would wrap, and wrapped lines stay.
@@ -20,18 +22,18 @@ const BAR: usize = 10;
 pub struct Step {
     label: String,
     started: Instant,
-    written: Instant,
+    /// When something was last drawn or written.
+    written: Option<Instant>,
     terminal: bool,
 }
 
 impl Step {
     /// Begins a step.
     pub fn begin(label: &str) -> Self {
-        let now = Instant::now();
         Self {
             label: label.to_owned(),
-            started: now,
-            written: now,
+            started: Instant::now(),
+            written: None,
             terminal: std::io::stdout().is_terminal(),
         }
     }
@@ -39,13 +41,22 @@ impl Step {
     /// Says how far it is. May be called as often as one likes.
     pub fn tick(&mut self, text: &str) {
         let elapsed = self.started.elapsed();
+        let every = match (self.terminal, elapsed.as_secs()) {
+            (true, _) => DRAW_EVERY,
+            (false, 0..60) => PLAIN_EVERY,
+            (false, _) => PLAIN_LATER,
+        };
+        // A terminal shows the step at once; a log hears of it only if it takes long.
+        let since = self.written.or((!self.terminal).then_some(self.started));
+        if since.is_some_and(|at| at.elapsed() < every) {
+            return;
+        }
+        self.written = Some(Instant::now());
+        let line = format!("{:LABEL$}{text}  {}", self.label, duration(elapsed));
         if self.terminal {
-            let line = format!("{:LABEL$}{text}  {}", self.label, duration(elapsed));
-            let line: String = line.chars().take(WIDTH).collect();
-            put(&format!("\r\x1b[K{line}"));
-        } else if self.written.elapsed() >= if elapsed.as_secs() < 60 { PLAIN_EVERY } else { PLAIN_LATER } {
-            self.written = Instant::now();
-            put(&format!("{:LABEL$}{text}  {}\n", self.label, duration(elapsed)));
+            put(&format!("\r\x1b[K{}", line.chars().take(WIDTH).collect::<String>()));
+        } else {
+            put(&format!("{line}\n"));
         }
     }
 

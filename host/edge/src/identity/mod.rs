@@ -8,6 +8,7 @@ mod keys;
 mod memory;
 mod remote;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub(crate) struct Verifier {
     /// All but the algorithm, which belongs to the key.
     rules: Validation,
     issuer: Arc<str>,
+    /// Scopes besides those of the token, by `sub`.
+    subjects: BTreeMap<String, BTreeSet<String>>,
     keys: Keys,
     memory: Memory,
 }
@@ -67,7 +70,13 @@ impl Verifier {
         rules.validate_nbf = true;
         rules.leeway = LEEWAY_SECONDS;
         rules.algorithms.clear();
-        Self { rules, issuer: issuer.into(), keys: Keys::new(source, pace), memory: Memory::default() }
+        let (keys, memory) = (Keys::new(source, pace), Memory::default());
+        Self { rules, issuer: issuer.into(), subjects: BTreeMap::new(), keys, memory }
+    }
+
+    /// The same, where these subjects have scopes besides those of their tokens.
+    pub(crate) fn granting(self, subjects: BTreeMap<String, BTreeSet<String>>) -> Self {
+        Self { subjects, ..self }
     }
 
     /// The user of a token that was verified a short while ago. Costs one hash.
@@ -96,7 +105,12 @@ impl Verifier {
         let mut rules = self.rules.clone();
         rules.algorithms.push(header.alg);
         let claims = decode::<Claims>(token, &key.key, &rules).map_err(|e| refused(e.kind()))?.claims;
-        let user = Arc::new(claims.user(&self.issuer)?);
+        let mut user = claims.user(&self.issuer)?;
+        if let Some(more) = self.subjects.get(&*user.owner.subject) {
+            let new = more.iter().filter(|scope| !user.scopes.contains(scope)).cloned().collect::<Vec<_>>();
+            user.scopes.extend(new);
+        }
+        let user = Arc::new(user);
         self.memory.keep(token, &user, monopod_core::now() / 1_000);
         Ok(user)
     }

@@ -1,5 +1,6 @@
 //! A front door on a free port with fakes behind it, and the clients that knock.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Call {
 
 pub struct House {
     pub port: u16,
+    /// The listener for probes, if there is one.
+    pub health: Option<SocketAddr>,
     pub behind: Arc<Behind>,
     pub folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -65,6 +68,7 @@ pub fn settings(folder: &TempDir) -> Settings {
         public_url: "https://localhost:0".to_owned(),
         tls: Tls::SelfSigned { folder: folder.path().join("tls") },
         identity: Identity::Development { folder: folder.path().join("identity") },
+        health: None,
         drain: PATIENCE,
         limits: Limits::default(),
     }
@@ -84,7 +88,7 @@ impl House {
 
     pub fn serve(bound: Bound, folder: TempDir) -> Self {
         let behind = Arc::new(Behind::default());
-        let port = bound.local_addr().port();
+        let (port, health) = (bound.local_addr().port(), bound.health_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let parts = parts(&behind);
         let task = tokio::spawn(async move {
@@ -93,7 +97,7 @@ impl House {
             };
             bound.serve(parts, shutdown).await.unwrap()
         });
-        Self { port, behind, folder, stop: Some(stop), task: Some(task) }
+        Self { port, health, behind, folder, stop: Some(stop), task: Some(task) }
     }
 
     pub fn ca(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! Who is let in, from the client's side; and the built-in issuer.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use http::{Request, Response};
 use monopod_edge::{Identity, bind};
@@ -81,14 +83,18 @@ async fn another_platform_accepts_the_issuers_tokens_by_discovery() {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = settings(&folder);
         let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
-        settings.identity = Identity::Oidc { issuer, audience, ca: Some(issuing.ca()) };
+        let scopes =
+            BTreeMap::from([("ada".to_owned(), BTreeSet::from(["analysis".into(), "admin".into()]))]);
+        let (ca, subjects) = (Some(issuing.ca()), scopes);
+        settings.identity = Identity::Oidc { issuer, audience, ca, subjects };
         House::serve(bind(settings).unwrap(), folder)
     };
     let token = format!("Bearer {}", issuing.token("").await);
 
     let accepting = oidc(&issuer, "monopod");
     let response = ask(&accepting, &token).await;
-    assert!(text(&response).starts_with("ada analysis "), "{}", text(&response));
+    let mine = "ada analysis,admin ";
+    assert!(text(&response).starts_with(mine), "the file gives her a scope more: {}", text(&response));
     assert_eq!(accepting.get("/identity/jwks").await.status(), 404, "it issues nothing itself");
 
     let elsewhere = oidc(&issuer, "api://other");

@@ -113,6 +113,10 @@ async fn http_2_is_spoken_where_a_client_offers_it() {
         assert_eq!(response.headers()["x-correlation-id"], format!("action-{n}"));
         assert!(response.into_body().collect().await.unwrap().to_bytes().starts_with(b"Anonymous"));
     }
+    let request = Request::head(house.url("/graphql")).body(Empty::<bytes::Bytes>::new()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert!(response.headers().contains_key("content-length"));
+    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty(), "HEAD has no body");
     drop(sender);
     let drained = house.stop().await;
     assert_eq!(drained.cut, 0);
@@ -128,7 +132,7 @@ async fn development_shortcuts_are_refused_where_others_can_reach_them() {
     assert!(matches!(error, Error::NotLoopback { .. }) && error.to_string().contains("issuer"), "{error}");
 
     let (issuer, audience) = ("https://issuer.example".to_owned(), "a".to_owned());
-    open.identity = Identity::Oidc { issuer, audience, ca: None };
+    open.identity = Identity::Oidc { issuer, audience, ca: None, subjects: Default::default() };
     let error = bind(open).unwrap_err();
     assert!(
         matches!(error, Error::NotLoopback { .. }) && error.to_string().contains("certificate"),

@@ -82,7 +82,11 @@ impl Binder<'_, '_> {
             }
             (Some(directive), _) if object.name == "Subscription" => {
                 let help = "a subscription is fed by @subscribe(topic: …, selection: …)".to_owned();
-                self.sources.report(directive.name.location(), "@connect cannot feed a subscription", Some(help));
+                self.sources.report(
+                    directive.name.location(),
+                    "@connect cannot feed a subscription",
+                    Some(help),
+                );
                 None
             }
             (_, [directive, ..]) if object.name != "Subscription" => {
@@ -91,7 +95,9 @@ impl Binder<'_, '_> {
                 self.sources.report(directive.name.location(), message, Some(help));
                 None
             }
-            (Some(directive), _) => self.connect(field, directive).map(Resolver::Connect),
+            (Some(directive), _) => {
+                self.connect(field, directive).map(|connect| Resolver::Connect(Box::new(connect)))
+            }
             (None, []) => {
                 let help = if object.name == "Subscription" {
                     "add:  @subscribe(topic: \"…\", selection: \"…\")"
@@ -106,7 +112,8 @@ impl Binder<'_, '_> {
                 None
             }
             (None, directives) => {
-                let topics: Vec<_> = directives.iter().filter_map(|each| self.subscribe(field, each)).collect();
+                let topics: Vec<_> =
+                    directives.iter().filter_map(|each| self.subscribe(field, each)).collect();
                 (topics.len() == directives.len()).then(|| Resolver::Subscribe(topics.into()))
             }
         };
@@ -116,7 +123,10 @@ impl Binder<'_, '_> {
     /// A field that gets its value from the mapping of the field above it.
     fn nested(&mut self, coordinate: &str, field: &FieldDefinition, directive: Option<&Node<Directive>>) {
         if let Some(directive) = directive {
-            let message = format!("@{} on {coordinate}: only fields of root types are answered by themselves", directive.name);
+            let message = format!(
+                "@{} on {coordinate}: only fields of root types are answered by themselves",
+                directive.name
+            );
             let help = "map the value in the selection of the field above".to_owned();
             self.sources.report(directive.name.location(), message, Some(help));
         } else if let Some(argument) = field.arguments.first() {
@@ -127,7 +137,9 @@ impl Binder<'_, '_> {
     }
 
     fn on_interface(&mut self, field: &FieldDefinition) {
-        for directive in field.directives.iter().filter(|each| prelude::DIRECTIVES.contains(&each.name.as_str())) {
+        for directive in
+            field.directives.iter().filter(|each| prelude::DIRECTIVES.contains(&each.name.as_str()))
+        {
             let message = format!("@{} on a field of an interface would have no effect", directive.name);
             let help = "put it on the field of each type that implements the interface".to_owned();
             self.sources.report(directive.name.location(), message, Some(help));
@@ -163,7 +175,8 @@ impl Binder<'_, '_> {
         let node = directive.specified_argument_by_name("selection")?;
         let inner = merge::inner(&field.ty);
         if matches!(self.schema.types.get(inner), Some(ExtendedType::Interface(_) | ExtendedType::Union(_))) {
-            let message = format!("`{}` is `{}`: an interface or union cannot be mapped", field.name, field.ty);
+            let message =
+                format!("`{}` is `{}`: an interface or union cannot be mapped", field.name, field.ty);
             self.sources.report(node.location(), message, Some("name an object type".to_owned()));
             return None;
         }
@@ -180,7 +193,8 @@ impl Binder<'_, '_> {
         let component = self.target(directive);
         let http = directive.specified_argument_by_name("http")?;
         let entries = http.as_object().unwrap_or_default();
-        let calls: Vec<_> = entries.iter().filter(|(key, _)| prelude::METHODS.contains(&key.as_str())).collect();
+        let calls: Vec<_> =
+            entries.iter().filter(|(key, _)| prelude::METHODS.contains(&key.as_str())).collect();
         let [(method, template)] = calls.as_slice() else {
             let help = "one of GET, POST, PUT, PATCH, DELETE".to_owned();
             self.sources.report(http.location(), "name one method with its path", Some(help));
@@ -226,7 +240,11 @@ impl Binder<'_, '_> {
         let help = did_you_mean(name, known.map(ComponentName::as_str)).unwrap_or_else(|| {
             format!("add `{name}` to:  [components.{}.grants] call = […]", owner.component)
         });
-        self.sources.report(node.location(), format!("`{}` may not call `{name}`", owner.component), Some(help));
+        self.sources.report(
+            node.location(),
+            format!("`{}` may not call `{name}`", owner.component),
+            Some(help),
+        );
         None
     }
 
@@ -237,8 +255,9 @@ impl Binder<'_, '_> {
             None => Some(Box::default()),
             Some(node) => {
                 let types = Types { schema: self.schema, field };
-                let result =
-                    parse::filter(node.as_str()?).map_err(|mistake| vec![mistake]).and_then(|terms| types.filter(terms));
+                let result = parse::filter(node.as_str()?)
+                    .map_err(|mistake| vec![mistake])
+                    .and_then(|terms| types.filter(terms));
                 self.mistakes(node, result)
             }
         };
@@ -265,7 +284,8 @@ impl Binder<'_, '_> {
             // What could not be compiled maps nothing; the list would be noise.
             return;
         }
-        let reached: std::collections::BTreeSet<String> = self.covered.iter().map(|(ty, _)| ty.clone()).collect();
+        let reached: std::collections::BTreeSet<String> =
+            self.covered.iter().map(|(ty, _)| ty.clone()).collect();
         for ty in reached {
             let Some(object) = self.schema.get_object(&ty) else { continue };
             for field in object.fields.values() {

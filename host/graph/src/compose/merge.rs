@@ -11,17 +11,28 @@ use apollo_compiler::ast::{
 };
 use apollo_compiler::parser::{Parser, SourceSpan};
 
+use monopod_core::diagnostic::Diagnostic;
+
 use super::source::Sources;
 use super::{Contribution, prelude};
+use crate::mapping::did_you_mean;
+use crate::plan::scan::{Limits, scan};
 use crate::scalar::SCALARS;
 
 /// The names of the root types: GraphQL's defaults, the same in every contribution.
 pub const ROOTS: [&str; 3] = ["Query", "Mutation", "Subscription"];
 
-/// Tokens of one contribution: a hundred times the largest of Trackunit's.
-const MAX_TOKENS: usize = 100_000;
-/// Nesting of one contribution; bounds the recursion of the parser and what comes after.
-const MAX_NESTING: usize = 200;
+/// What one contribution may hold. The largest of Trackunit's has about 1,000 tokens and
+/// nests four deep; recursive code comes after this as well.
+const LIMITS: Limits = Limits {
+    document: 1 << 20,
+    tokens: 100_000,
+    nesting: 32,
+    // Every field has a colon, which the scan takes for an alias.
+    aliases: 100_000,
+    directives: 20_000,
+    fragments: 0,
+};
 
 /// What the files hold together.
 #[derive(Default)]
@@ -31,6 +42,7 @@ pub struct Merged {
     /// Rules that stand on a part of a root type: they count for the fields of that part.
     pub block_rules: HashMap<(String, String), Vec<Node<Directive>>>,
     types: HashMap<String, Option<SourceSpan>>,
+    extended: Vec<(String, Option<SourceSpan>)>,
     fields: HashMap<(String, String), Option<SourceSpan>>,
 }
 
@@ -38,10 +50,17 @@ pub struct Merged {
 pub fn merge(contributions: &[Contribution], sources: &mut Sources<'_>) -> Merged {
     let mut merged = Merged::default();
     for (number, contribution) in contributions.iter().enumerate() {
-        let parsed = Parser::new()
-            .token_limit(MAX_TOKENS)
-            .recursion_limit(MAX_NESTING)
-            .parse_ast(contribution.schema.text.as_str(), &contribution.schema.file);
+        if let Err(failure) = scan(&contribution.schema.text, &LIMITS) {
+            let message = failure.message.replace("operation", "schema");
+            sources.found.push(Diagnostic {
+                file: contribution.schema.file.clone(),
+                place: None,
+                message,
+                help: None,
+            });
+            continue;
+        }
+        let parsed = Parser::new().parse_ast(contribution.schema.text.as_str(), &contribution.schema.file);
         match parsed {
             Ok(document) => {
                 sources.learn(&document.sources, number);
@@ -53,13 +72,15 @@ pub fn merge(contributions: &[Contribution], sources: &mut Sources<'_>) -> Merge
             }
         }
     }
+    merged.extensions_have_a_type(sources);
     merged
 }
 
 impl Merged {
     fn add(&mut self, mut document: Document, sources: &mut Sources<'_>) {
         let definitions = std::mem::take(&mut document.definitions);
-        document.definitions = definitions.into_iter().filter_map(|each| self.definition(each, sources)).collect();
+        document.definitions =
+            definitions.into_iter().filter_map(|each| self.definition(each, sources)).collect();
         self.documents.push(document);
     }
 
@@ -101,6 +122,7 @@ impl Merged {
                 if ROOTS.contains(&part.name.as_str()) {
                     self.root_part(part, sources);
                 } else {
+                    self.extended.push((part.name.to_string(), span));
                     self.own_fields(&part.name.clone(), &mut part.fields, sources);
                 }
                 Some(Definition::ObjectTypeExtension(object))
@@ -128,10 +150,15 @@ impl Merged {
     ) -> Option<Definition> {
         let name = definition.name()?.clone();
         if definition.is_extension_definition() {
+            self.extended.push((name.to_string(), span));
             return Some(definition);
         }
         if name == prelude::CONNECT_HTTP {
-            sources.report(span, format!("the type name `{name}` is the host's"), Some("choose another".to_owned()));
+            sources.report(
+                span,
+                format!("the type name `{name}` is the host's"),
+                Some("choose another".to_owned()),
+            );
             return None;
         }
         if let Some(&first) = self.types.get(name.as_str()) {
@@ -161,13 +188,22 @@ impl Merged {
         }
     }
 
+    /// The builder takes extensions for types of their own where there is nothing to extend.
+    fn extensions_have_a_type(&self, sources: &mut Sources<'_>) {
+        for (name, span) in self.extended.iter().filter(|(name, _)| !self.types.contains_key(name)) {
+            let help = did_you_mean(name, self.types.keys().map(String::as_str).chain(ROOTS));
+            sources.report(*span, format!("there is no type `{name}` to extend"), help);
+        }
+    }
+
     /// Records whose the fields are, and leaves out those that are another's.
     fn own_fields(&mut self, ty: &str, fields: &mut Vec<Node<FieldDefinition>>, sources: &mut Sources<'_>) {
         fields.retain(|field| {
             let span = field.name.location();
             let key = (ty.to_owned(), field.name.to_string());
             if let Some(&first) = self.fields.get(&key) {
-                let message = format!("field {ty}.{} is also defined by {}", field.name, describe(sources, first));
+                let message =
+                    format!("field {ty}.{} is also defined by {}", field.name, describe(sources, first));
                 sources.report(span, message, Some("give it to one of them".to_owned()));
                 return false;
             }

@@ -42,6 +42,14 @@ pub struct Contribution {
 /// Composes one schema. On failure, everything that is wrong, in the order of the
 /// contributions and of the lines in each.
 pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Schema, Vec<Diagnostic>> {
+    if contributions.is_empty() {
+        return Err(vec![Diagnostic {
+            file: "schema.graphql".to_owned(),
+            place: None,
+            message: "no component adds to the GraphQL schema".to_owned(),
+            help: Some("a schema needs at least one field of Query".to_owned()),
+        }]);
+    }
     let mut sources = Sources::new(contributions);
     let merged = merge::merge(contributions, &mut sources);
     if !sources.found.is_empty() && merged.documents.len() < contributions.len() {
@@ -92,7 +100,9 @@ fn sorted(mut found: Vec<Diagnostic>, contributions: &[Contribution]) -> Vec<Dia
     let file = |diagnostic: &Diagnostic| {
         contributions.iter().position(|each| each.schema.file == diagnostic.file).unwrap_or(usize::MAX)
     };
-    let place = |diagnostic: &Diagnostic| diagnostic.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
+    let place = |diagnostic: &Diagnostic| {
+        diagnostic.place.as_ref().map_or((0, 0), |place| (place.line, place.column))
+    };
     found.sort_by_key(|diagnostic| (file(diagnostic), place(diagnostic)));
     found.dedup();
     found

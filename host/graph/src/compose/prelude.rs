@@ -4,7 +4,8 @@
 use crate::scalar::SCALARS;
 
 /// The host's directives. They map and guard fields and are not shown to clients.
-pub const DIRECTIVES: [&str; 6] = ["connect", "subscribe", "authenticated", "requiresScopes", "policy", "cost"];
+pub const DIRECTIVES: [&str; 6] =
+    ["connect", "subscribe", "authenticated", "requiresScopes", "policy", "cost"];
 
 /// Directives of the specification that contributions may use.
 pub const PUBLIC: [&str; 2] = ["deprecated", "specifiedBy"];
@@ -29,7 +30,9 @@ input ConnectHTTP { GET: String POST: String PUT: String PATCH: String DELETE: S
 pub fn sdl() -> String {
     let scalars: String = SCALARS
         .iter()
-        .map(|(name, description, url)| format!("\"\"\"{description}\"\"\"\nscalar {name} @specifiedBy(url: \"{url}\")\n"))
+        .map(|(name, description, url)| {
+            format!("\"\"\"{description}\"\"\"\nscalar {name} @specifiedBy(url: \"{url}\")\n")
+        })
         .collect();
     format!("{DEFINITIONS}{scalars}")
 }

@@ -35,7 +35,8 @@ pub fn public(whole: &Schema) -> Result<Valid<Schema>, DiagnosticList> {
                 let interface = interface.make_mut();
                 clean(&mut interface.directives);
                 interface.fields.values_mut().for_each(|field| field.origin = ComponentOrigin::Definition);
-                interface.implements_interfaces = interface.implements_interfaces.iter().map(whole_name).collect();
+                interface.implements_interfaces =
+                    interface.implements_interfaces.iter().map(whole_name).collect();
             }
             ExtendedType::Union(union) => {
                 let union = union.make_mut();

@@ -25,7 +25,9 @@ pub fn rule<'d>(
             }
             "policy" => {
                 if let Some(value) = directive.specified_argument_by_name("policies") {
-                    demands.push(alternatives(value, sources, |name, node, sources| policy(name, node, settings, sources)));
+                    demands.push(alternatives(value, sources, |name, node, sources| {
+                        policy(name, node, settings, sources)
+                    }));
                 }
             }
             _ => {}
@@ -59,7 +61,11 @@ fn alternatives(
         outer.push(scopes);
     }
     if outer.is_empty() {
-        sources.report(value.location(), "an empty list lets nobody pass", Some("name what is needed".to_owned()));
+        sources.report(
+            value.location(),
+            "an empty list lets nobody pass",
+            Some("name what is needed".to_owned()),
+        );
     }
     outer
 }

@@ -63,9 +63,10 @@ impl<'c> Sources<'c> {
         message: String,
         help: Option<String>,
     ) {
-        let owner = self.owner(span).or(self.contributions.first());
-        let Some(owner) = owner else { return };
-        let place = range.map(|range| {
+        let known = self.owner(span);
+        let Some(owner) = known.or(self.contributions.first()) else { return };
+        // A place in the host's own part would point anywhere in a component's file.
+        let place = range.filter(|_| known.is_some()).map(|range| {
             let text = &owner.schema.text;
             // Syntax nodes reach up to the next token; what follows the last letter is not meant.
             let meant = text.get(range.clone()).map_or(0, |text| text.trim_end().len());
@@ -92,13 +93,13 @@ impl<'c> Sources<'c> {
             let message = readable(&diagnostic.error.to_string());
             let found = quoted(&message);
             let help = match diagnostic.error.unstable_error_name() {
-                Some("UndefinedDirective") => {
-                    did_you_mean(found.trim_start_matches('@'), prelude::PUBLIC.into_iter().chain(prelude::DIRECTIVES))
-                        .or_else(|| Some("the directives are the host's; a component cannot add any".to_owned()))
-                }
-                Some("UndefinedDefinition") => {
-                    schema.and_then(|schema| did_you_mean(found, schema.types.keys().map(|name| name.as_str())))
-                }
+                Some("UndefinedDirective") => did_you_mean(
+                    found.trim_start_matches('@'),
+                    prelude::PUBLIC.into_iter().chain(prelude::DIRECTIVES),
+                )
+                .or_else(|| Some("the directives are the host's; a component cannot add any".to_owned())),
+                Some("UndefinedDefinition") => schema
+                    .and_then(|schema| did_you_mean(found, schema.types.keys().map(|name| name.as_str()))),
                 _ => None,
             };
             self.report(span, message, help);
@@ -143,7 +144,8 @@ fn block_offset(inner: &str, offset: usize) -> usize {
     let indent_of = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
     let blank = |line: &&str| line.trim_matches([' ', '\t', '\r']).is_empty();
     let lines: Vec<&str> = inner.split('\n').collect();
-    let indent = lines.iter().skip(1).filter(|line| !blank(line)).map(|line| indent_of(line)).min().unwrap_or(0);
+    let indent =
+        lines.iter().skip(1).filter(|line| !blank(line)).map(|line| indent_of(line)).min().unwrap_or(0);
     let skipped = lines.iter().take_while(|line| blank(line)).count();
     let mut raw = 0;
     let mut value = 0;

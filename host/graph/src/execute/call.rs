@@ -46,7 +46,9 @@ impl<'r> Call<'r> {
             None => path
                 .expand(scope)
                 .map_err(|unfit| format!("{} {}.", unfit.expression, unfit.reason))
-                .and_then(|path| uri(component, &path).ok_or_else(|| "The arguments are too long for a path.".to_owned()))
+                .and_then(|path| {
+                    uri(component, &path).ok_or_else(|| "The arguments are too long for a path.".to_owned())
+                })
                 .map_err(|message| Failure::new(code::BAD_USER_INPUT, message))?,
         };
         let body = body.as_ref().map(|value| {
@@ -68,7 +70,8 @@ impl<'r> Call<'r> {
             headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         }
         let exchange = async {
-            let response = components.http(self.component, request, context).await.map_err(Broken::Invocation)?;
+            let response =
+                components.http(self.component, request, context).await.map_err(Broken::Invocation)?;
             let (parts, body) = response.into_parts();
             Ok((parts.status, body::read(body, MAX_ANSWER).await.map_err(Broken::Body)?))
         };
@@ -81,7 +84,10 @@ impl<'r> Call<'r> {
                     component = %self.component, correlation = %context.correlation,
                     uri = %self.uri, reason = %broken, "a component did not answer a field"
                 );
-                Err(masked(context))
+                Err(match broken {
+                    Broken::Invocation(error) => failed(&error, context),
+                    Broken::Body(_) => masked(context),
+                })
             }
         }
     }
@@ -116,9 +122,29 @@ enum Broken {
     Body(body::Error),
 }
 
+/// What a client is told when there was no answer. It learns what it can act upon, that trying
+/// again may help, and nothing of the reason.
+fn failed(error: &invoke::Error, context: &Context) -> Failure {
+    match error {
+        invoke::Error::Overloaded { .. } => {
+            ours(code::OVERLOADED, "The service has too much to do now; try again.", context)
+        }
+        invoke::Error::Store { .. } => {
+            ours(code::UNAVAILABLE, "The service cannot keep anything now; try again.", context)
+        }
+        invoke::Error::NotServed(_) | invoke::Error::Trapped { .. } | invoke::Error::TimedOut(_) => {
+            masked(context)
+        }
+    }
+}
+
 /// Whatever went wrong inside: the client gets an id to ask about.
 pub fn masked(context: &Context) -> Failure {
-    Failure::new(code::UPSTREAM_ERROR, "The service could not answer.")
+    ours(code::UPSTREAM_ERROR, "The service could not answer.", context)
+}
+
+fn ours(code: &'static str, text: &'static str, context: &Context) -> Failure {
+    Failure::new(code, text)
         .with("correlationId", Json::String(context.correlation.as_str().to_owned().into()))
 }
 
@@ -186,12 +212,40 @@ fn public_text(text: &str) -> Option<String> {
 }
 
 fn is_code(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_learns_what_may_pass_and_nothing_of_the_reason() {
+        use monopod_core::context::{CorrelationId, TraceId};
+        use monopod_core::{identity::Principal, store};
+        let context = Context {
+            principal: Principal::Anonymous,
+            correlation: CorrelationId::new(),
+            trace: TraceId::new(),
+            deadline: std::time::Instant::now(),
+            depth: 0,
+        };
+        let component: ComponentName = "ingestion".parse().unwrap();
+        let full = store::Error::Unavailable("secret".to_owned());
+        for (error, code) in [
+            (invoke::Error::Overloaded { component: component.clone(), reason: "secret" }, code::OVERLOADED),
+            (invoke::Error::Store { component: component.clone(), source: full }, code::UNAVAILABLE),
+            (invoke::Error::Trapped { component, reason: "secret".to_owned() }, code::UPSTREAM_ERROR),
+        ] {
+            let failure = failed(&error, &context);
+            assert_eq!(failure.code, code);
+            let mut told = Vec::new();
+            failure.write(&mut told);
+            let told = String::from_utf8(told).unwrap();
+            assert!(told.contains(context.correlation.as_str()) && !told.contains("secret"), "{told}");
+        }
+    }
 
     #[test]
     fn a_refusal_keeps_what_has_the_agreed_shape_and_nothing_else() {
@@ -221,8 +275,16 @@ mod tests {
                 r#"{"error":7,"code":"not a code"}"#,
                 r#"{"message":"The service refused the request.","extensions":{"code":"UPSTREAM_REFUSED","http":{"status":400}}}"#,
             ),
-            (403, "", r#"{"message":"The service does not allow this.","extensions":{"code":"FORBIDDEN","http":{"status":403}}}"#),
-            (401, "[]", r#"{"message":"The service needs to know who asks.","extensions":{"code":"UNAUTHENTICATED","http":{"status":401}}}"#),
+            (
+                403,
+                "",
+                r#"{"message":"The service does not allow this.","extensions":{"code":"FORBIDDEN","http":{"status":403}}}"#,
+            ),
+            (
+                401,
+                "[]",
+                r#"{"message":"The service needs to know who asks.","extensions":{"code":"UNAUTHENTICATED","http":{"status":401}}}"#,
+            ),
         ] {
             let body = Json::parse(body.as_bytes()).unwrap_or(Json::Null);
             let mut out = Vec::new();

@@ -147,12 +147,15 @@ impl<'v, 'a> Writer<'v, 'a> {
         } else {
             match (&output.shape, value) {
                 (Shape::Leaf(leaf, name), _) => leaf.write(value, &mut self.out).map_err(|_| {
-                    let message = format!("{} cannot represent {} as {name}.", field.coordinate, value.kind());
+                    let message =
+                        format!("{} cannot represent {} as {name}.", field.coordinate, value.kind());
                     self.fail(field, Failure::new(code::UPSTREAM_ERROR, message), path);
                     Nulled
                 }),
                 (Shape::List(item), Json::Array(items)) => self.list(field, item, items, fields, scope, path),
-                (Shape::Object(selected), Json::Object(_)) => self.object(selected, fields, value, scope, path),
+                (Shape::Object(selected), Json::Object(_)) => {
+                    self.object(selected, fields, value, scope, path)
+                }
                 (shape, _) => {
                     let wanted = if matches!(shape, Shape::List(_)) { "a list" } else { "an object" };
                     let message = format!("{} is {wanted}, but got {}.", field.coordinate, value.kind());

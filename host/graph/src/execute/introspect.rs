@@ -14,7 +14,12 @@ use crate::plan::{Field, Introspection, Plan, Variables};
 use crate::schema::Schema;
 
 /// The value of one root field as JSON.
-pub fn answer(schema: &Schema, plan: &Plan, variables: &Variables<'_>, field: &Field) -> Result<Vec<u8>, Failure> {
+pub fn answer(
+    schema: &Schema,
+    plan: &Plan,
+    variables: &Variables<'_>,
+    field: &Field,
+) -> Result<Vec<u8>, Failure> {
     let failed = || Failure::new(code::VALIDATION_FAILED, "The schema cannot be shown that way.");
     let introspection = plan.introspection.as_ref().ok_or_else(failed)?;
     let own = OnceLock::new();

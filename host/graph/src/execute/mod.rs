@@ -132,7 +132,6 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
     }
 
     /// The call that a field needs; none if it needs none.
-    #[expect(clippy::type_complexity, reason = "used twice, right above")]
     fn prepare(&self, field: &'r Field) -> Option<Result<(Call<'r>, &'r Connect, Json<'a>), Failure>> {
         let Kind::Resolved { resolver, arguments, .. } = &field.kind else { return None };
         let Resolver::Connect(connect) = &**resolver else { return None };
@@ -143,7 +142,7 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         let correlation = Json::String(self.context.correlation.as_str().into());
         let scope = Scope { whole: &Json::Null, args: &args, correlation: &correlation };
         let call = Call::new(connect, &scope);
-        Some(call.map(|call| (call, connect, args)))
+        Some(call.map(|call| (call, &**connect, args)))
     }
 
     fn ready(&self, field: &Field, writer: &mut Writer<'_, '_>) -> Result<(), Nulled> {

@@ -42,7 +42,12 @@ impl Types<'_> {
         }
     }
 
-    fn answer_value(&self, selection: Selection, covered: &mut Covered, bad: &mut Vec<Mistake>) -> Option<Value> {
+    fn answer_value(
+        &self,
+        selection: Selection,
+        covered: &mut Covered,
+        bad: &mut Vec<Mistake>,
+    ) -> Option<Value> {
         let ty = &self.field.ty;
         if self.object(ty).is_some() {
             return match selection {
@@ -95,8 +100,11 @@ impl Types<'_> {
         for Entry { name, value, .. } in entries {
             let Some(field) = object.fields.get(name.text.as_str()) else {
                 bad.push(
-                    Mistake::new(name.at.clone(), format!("type `{}` has no field `{}`", object.name, name.text))
-                        .suggest(&name.text, object.fields.keys().map(|key| key.as_str())),
+                    Mistake::new(
+                        name.at.clone(),
+                        format!("type `{}` has no field `{}`", object.name, name.text),
+                    )
+                    .suggest(&name.text, object.fields.keys().map(|key| key.as_str())),
                 );
                 continue;
             };
@@ -105,7 +113,8 @@ impl Types<'_> {
                 continue;
             }
             covered.insert((object.name.to_string(), name.text.clone()));
-            compiled.push((name.text.as_str().into(), self.value(value, &field.ty, &name.text, covered, bad)));
+            compiled
+                .push((name.text.as_str().into(), self.value(value, &field.ty, &name.text, covered, bad)));
         }
         let missing = object.fields.values().filter(|field| field.ty.is_non_null());
         for field in missing.filter(|field| !entries.iter().any(|entry| *entry.name.text == *field.name)) {
@@ -159,7 +168,10 @@ impl Types<'_> {
                 None
             }
             (Some(_), None) => {
-                bad.push(Mistake::new(path.at.clone(), format!("`{name}` is `{ty}`, which has no fields to select")));
+                bad.push(Mistake::new(
+                    path.at.clone(),
+                    format!("`{name}` is `{ty}`, which has no fields to select"),
+                ));
                 None
             }
             (None, None) => None,
@@ -214,7 +226,10 @@ impl Types<'_> {
         let end = self.input_path(from, &path.keys, bad);
         let fields = path.entries.as_ref().map(|entries| {
             if matches!(end, Some(Input::Leaf)) {
-                bad.push(Mistake::new(path.at.clone(), "this is a single value, which has no fields to select"));
+                bad.push(Mistake::new(
+                    path.at.clone(),
+                    "this is a single value, which has no fields to select",
+                ));
             }
             self.body_fields(entries, end, bad)
         });
@@ -228,7 +243,12 @@ impl Types<'_> {
     }
 
     /// Where a path of keys leads to in input types; none, with a mistake, if nowhere.
-    pub fn input_path<'i>(&'i self, from: Input<'i>, keys: &[Name], bad: &mut Vec<Mistake>) -> Option<Input<'i>> {
+    pub fn input_path<'i>(
+        &'i self,
+        from: Input<'i>,
+        keys: &[Name],
+        bad: &mut Vec<Mistake>,
+    ) -> Option<Input<'i>> {
         let mut here = from;
         for key in keys {
             let (ty, what, known): (Option<&Type>, String, Vec<&str>) = match here {
@@ -244,7 +264,10 @@ impl Types<'_> {
                 ),
                 Input::Any => return Some(Input::Any),
                 Input::Leaf => {
-                    bad.push(Mistake::new(key.at.clone(), format!("`{}` is looked up in a single value", key.text)));
+                    bad.push(Mistake::new(
+                        key.at.clone(),
+                        format!("`{}` is looked up in a single value", key.text),
+                    ));
                     return None;
                 }
             };
@@ -270,7 +293,8 @@ impl Types<'_> {
         let (first, rest) = keys.split_first()?;
         let definition = self.field.argument_by_name(&first.text)?;
         let mut ty: &Type = &definition.ty;
-        let mut always = ty.is_non_null() || definition.default_value.as_ref().is_some_and(|value| !value.is_null());
+        let mut always =
+            ty.is_non_null() || definition.default_value.as_ref().is_some_and(|value| !value.is_null());
         for key in rest {
             let field = self.schema.get_input_object(ty.inner_named_type())?.fields.get(key.text.as_str())?;
             ty = &field.ty;
@@ -292,7 +316,10 @@ impl Types<'_> {
         if !bad.is_empty() {
             return Err(bad);
         }
-        Ok(terms.iter().map(|term| Filter { path: keys(&term.path), argument: keys(&term.argument) }).collect())
+        Ok(terms
+            .iter()
+            .map(|term| Filter { path: keys(&term.path), argument: keys(&term.argument) })
+            .collect())
     }
 }
 

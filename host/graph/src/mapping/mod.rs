@@ -22,7 +22,6 @@ pub mod parse;
 pub mod template;
 pub mod value;
 
-
 use std::ops::Range;
 
 use crate::json::Json;

@@ -99,7 +99,10 @@ pub fn filter(text: &str) -> Result<Vec<Term>, Mistake> {
         }
         let path = reader.path()?;
         if path.root != Root::Current {
-            return Err(Mistake::new(path.at, "the left side of a filter names a key of the event's payload"));
+            return Err(Mistake::new(
+                path.at,
+                "the left side of a filter names a key of the event's payload",
+            ));
         }
         reader.expect('=')?;
         let right = reader.path()?;
@@ -109,7 +112,8 @@ pub fn filter(text: &str) -> Result<Vec<Term>, Mistake> {
         terms.push(Term { path: path.keys, argument: right.keys, at: right.at });
     }
     if terms.is_empty() {
-        return Err(Mistake::new(0..text.len(), "the filter is empty").help("leave `filter` out to let every event pass"));
+        return Err(Mistake::new(0..text.len(), "the filter is empty")
+            .help("leave `filter` out to let every event pass"));
     }
     Ok(terms)
 }
@@ -153,9 +157,10 @@ impl Reader<'_> {
     fn unexpected(&self, wanted: &str) -> Mistake {
         let mistake = match self.peek() {
             None => Mistake::new(self.at..self.at, format!("the text ends where {wanted} is expected")),
-            Some(found) => {
-                Mistake::new(self.at..self.at + found.len_utf8(), format!("found `{found}` where {wanted} is expected"))
-            }
+            Some(found) => Mistake::new(
+                self.at..self.at + found.len_utf8(),
+                format!("found `{found}` where {wanted} is expected"),
+            ),
         };
         if self.rest().starts_with("->") {
             return mistake.help("methods (`->`) are not part of the subset");
@@ -247,7 +252,9 @@ impl Reader<'_> {
             return Ok(Entry { name, value, renamed: true });
         }
         if self.peek() == Some('.') {
-            return Err(self.unexpected("the next field").help(format!("name the field: `field: {}.…`", name.text)));
+            return Err(self
+                .unexpected("the next field")
+                .help(format!("name the field: `field: {}.…`", name.text)));
         }
         let entries = self.braces(depth)?;
         let path = Path { root: Root::Current, keys: vec![name.clone()], entries, at: name.at.clone() };
@@ -353,7 +360,11 @@ mod tests {
                 panic!("{literal}")
             };
             assert_eq!(entries.len(), 2);
-            assert_eq!(entries[0].value, Expression::Literal(Json::parse(literal.as_bytes()).unwrap()), "{literal}");
+            assert_eq!(
+                entries[0].value,
+                Expression::Literal(Json::parse(literal.as_bytes()).unwrap()),
+                "{literal}"
+            );
         }
     }
 

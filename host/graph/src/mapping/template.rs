@@ -18,10 +18,12 @@ use crate::json::Json;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     /// The segments behind each `/`.
-    segments: Box<[Box<[Part]>]>,
+    segments: Box<[Parts]>,
     /// Parameters of the query.
-    query: Box<[(Box<str>, Box<[Part]>)]>,
+    query: Box<[(Box<str>, Parts)]>,
 }
+
+type Parts = Box<[Part]>;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
@@ -79,7 +81,7 @@ impl Types<'_> {
     }
 
     /// `must`: the value must be there, since a path cannot have a hole.
-    fn parts(&self, text: &str, offset: usize, must: bool, bad: &mut Vec<Mistake>) -> Box<[Part]> {
+    fn parts(&self, text: &str, offset: usize, must: bool, bad: &mut Vec<Mistake>) -> Parts {
         let mut parts = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -125,7 +127,10 @@ impl Types<'_> {
             Root::Correlation => {}
             Root::Args => self.single(&path.keys, all, must)?,
             Root::Current | Root::Whole => {
-                return Err(Mistake::new(all, "only `$args.name` and `$context.correlationId` can be inserted"));
+                return Err(Mistake::new(
+                    all,
+                    "only `$args.name` and `$context.correlationId` can be inserted",
+                ));
             }
         }
         let keys = path.keys.iter().map(|key| key.text.as_str().into()).collect();
@@ -187,7 +192,10 @@ impl Template {
                 }
             }
             if let (Some(expression), "" | "." | "..") = (inserted, out.get(start..).unwrap_or_default()) {
-                return Err(Unfit { expression: expression.to_string(), reason: "cannot be a part of a path" });
+                return Err(Unfit {
+                    expression: expression.to_string(),
+                    reason: "cannot be a part of a path",
+                });
             }
         }
         let mut mark = '?';
@@ -243,7 +251,8 @@ fn unreserved(byte: u8) -> bool {
 }
 
 fn fixed_text(byte: u8) -> bool {
-    unreserved(byte) || matches!(byte, b'%' | b':' | b'@' | b'!' | b'$' | b'(' | b')' | b'*' | b',' | b';' | b'+')
+    unreserved(byte)
+        || matches!(byte, b'%' | b':' | b'@' | b'!' | b'$' | b'(' | b')' | b'*' | b',' | b';' | b'+')
 }
 
 /// Splits at the first `?` outside of braces.

@@ -40,7 +40,8 @@ pub fn compile(
 ) -> Result<Box<[Argument]>, String> {
     let mut compiled = Vec::with_capacity(definitions.len());
     for definition in definitions {
-        let value = given.iter().find(|argument| argument.name == definition.name).map(|argument| &argument.value);
+        let value =
+            given.iter().find(|argument| argument.name == definition.name).map(|argument| &argument.value);
         compiled.extend(
             argument(schema, definition, value, variable)
                 .map_err(|reason| format!("Argument \"{}\": {reason}", definition.name))?,
@@ -74,7 +75,9 @@ fn source(
     variable: &dyn Fn(&str) -> Option<usize>,
 ) -> Result<Source, String> {
     if let Value::Variable(name) = &**value {
-        return variable(name).map(Source::Variable).ok_or_else(|| format!("Variable \"${name}\" is not defined."));
+        return variable(name)
+            .map(Source::Variable)
+            .ok_or_else(|| format!("Variable \"${name}\" is not defined."));
     }
     if !has_variable(value) {
         let coerced = input::literal(schema, ty, value);
@@ -85,7 +88,8 @@ fn source(
     }
     match (&**value, ty) {
         (Value::List(items), Type::List(inner) | Type::NonNullList(inner)) => {
-            let items: Result<Vec<_>, _> = items.iter().map(|item| source(schema, inner, item, variable)).collect();
+            let items: Result<Vec<_>, _> =
+                items.iter().map(|item| source(schema, inner, item, variable)).collect();
             Ok(Source::List(items?.into()))
         }
         // One value counts as a list of one.

@@ -41,7 +41,8 @@ fn nested(output: &Output, variables: &Variables<'_>, principal: &Principal) -> 
 fn refusal(field: &Field, denied: Denied) -> Failure {
     match denied {
         Denied::Anonymous => {
-            Failure::new(code::UNAUTHENTICATED, format!("{} needs a bearer token.", field.coordinate)).at(field.place)
+            Failure::new(code::UNAUTHENTICATED, format!("{} needs a bearer token.", field.coordinate))
+                .at(field.place)
         }
         Denied::Missing(scopes) => {
             let message = match scopes.as_slice() {

@@ -17,7 +17,9 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Name, Node};
 
 use super::scan::exceeded;
-use super::{Condition, Field, Include, Introspection, Kind, Output, Plan, Shape, Variable, arguments, input};
+use super::{
+    Condition, Field, Include, Introspection, Kind, Output, Plan, Shape, Variable, arguments, input,
+};
 use crate::error::{Failure, Place, code};
 use crate::json::Json;
 use crate::schema::{Rule, Schema};
@@ -38,7 +40,8 @@ pub fn build(
     document: Valid<ExecutableDocument>,
     operation: Node<Operation>,
 ) -> Result<Plan, Failure> {
-    let mut builder = Builder { schema, document: &document, names: HashMap::new(), steps: 0, guarded: false };
+    let mut builder =
+        Builder { schema, document: &document, names: HashMap::new(), steps: 0, guarded: false };
     let variables = builder.variables(&operation)?;
     let ty = operation.selection_set.ty.as_str();
     let here = Here { ty, root: Some(operation.operation_type), depth: 1 };
@@ -120,7 +123,8 @@ impl<'d> Builder<'d> {
         for definition in &operation.variables {
             let place = self.place(definition.location());
             let default = definition.default_value.as_ref();
-            let default = default.map(|value| input::literal(&self.schema.public, &definition.ty, value)).transpose();
+            let default =
+                default.map(|value| input::literal(&self.schema.public, &definition.ty, value)).transpose();
             let default = default.map_err(|wrong| {
                 let message = format!("Default value of variable \"${}\": {}", definition.name, wrong.reason);
                 Failure::new(code::VALIDATION_FAILED, message).at(place)
@@ -230,7 +234,8 @@ impl<'d> Builder<'d> {
                     return None;
                 }
             } else {
-                let condition = Condition { variable: *self.names.get(value.as_variable()?.as_str())?, wanted };
+                let condition =
+                    Condition { variable: *self.names.get(value.as_variable()?.as_str())?, wanted };
                 if !when.contains(&condition) {
                     more.push(condition);
                 }
@@ -254,7 +259,9 @@ impl<'d> Builder<'d> {
     }
 
     fn field(&mut self, here: Here<'_>, occurrences: &[Occurrence<'d>]) -> Result<(Field, u64), Failure> {
-        let first = occurrences.first().ok_or_else(|| Failure::new(code::VALIDATION_FAILED, "An empty selection."))?;
+        let first = occurrences
+            .first()
+            .ok_or_else(|| Failure::new(code::VALIDATION_FAILED, "An empty selection."))?;
         let field: &'d executable::Field = first.field;
         let place = self.place(field.name.location());
         let coordinate = format!("{}.{}", here.ty, field.name);
@@ -288,8 +295,9 @@ impl<'d> Builder<'d> {
                     let names = &self.names;
                     let find = |name: &str| names.get(name).copied();
                     let definitions = &field.definition.arguments;
-                    let arguments = arguments::compile(&self.schema.public, definitions, &field.arguments, &find)
-                        .map_err(|message| Failure::new(code::VALIDATION_FAILED, message).at(place))?;
+                    let arguments =
+                        arguments::compile(&self.schema.public, definitions, &field.arguments, &find)
+                            .map_err(|message| Failure::new(code::VALIDATION_FAILED, message).at(place))?;
                     Kind::Resolved { resolver, arguments, output }
                 }
                 None => Kind::Mapped(output),
@@ -369,7 +377,10 @@ impl<'d> Builder<'d> {
         }
         if !matches!(definition, Some(ExtendedType::Object(_))) {
             // Composition maps no interface or union, so nothing leads here.
-            return Err(Failure::new(code::VALIDATION_FAILED, format!("Type \"{name}\" is not answered by anybody.")));
+            return Err(Failure::new(
+                code::VALIDATION_FAILED,
+                format!("Type \"{name}\" is not answered by anybody."),
+            ));
         }
         let (fields, cost) = self.fields(Here { ty: name, root: None, depth: here.depth + 1 }, below)?;
         Ok((Output { nullable, shape: Shape::Object(fields) }, cost))

@@ -104,8 +104,12 @@ mod tests {
             cache.put(&format!("{number}{}", " ".repeat(64 << 10)), None, Arc::clone(&plan));
         }
         let generations = cache.generations.lock().unwrap();
-        let kept: usize =
-            generations.young.values().chain(generations.old.values()).map(|entry| entry.document.len()).sum();
+        let kept: usize = generations
+            .young
+            .values()
+            .chain(generations.old.values())
+            .map(|entry| entry.document.len())
+            .sum();
         assert!(kept <= 2 * MAX_BYTES + (64 << 10) + 3);
     }
 }

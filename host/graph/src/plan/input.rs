@@ -20,7 +20,11 @@ use crate::scalar::Leaf;
 const MAX_VARIABLES: usize = 1_000;
 
 /// Coerces the variables of a request, or says what is wrong with each.
-pub fn variables<'a>(schema: &Schema, plan: &Plan, given: Option<Json<'a>>) -> Result<Variables<'a>, Vec<Failure>> {
+pub fn variables<'a>(
+    schema: &Schema,
+    plan: &Plan,
+    given: Option<Json<'a>>,
+) -> Result<Variables<'a>, Vec<Failure>> {
     if plan.variables.is_empty() {
         return Ok(Vec::new());
     }
@@ -38,9 +42,12 @@ pub fn variables<'a>(schema: &Schema, plan: &Plan, given: Option<Json<'a>>) -> R
             Some(value) => match coerce(schema, &variable.ty, value, &mut Vec::new()) {
                 Ok(value) => Some(value),
                 Err(wrong) => {
-                    let place = if wrong.path.is_empty() { String::new() } else { format!(" at \"{}\"", wrong.path) };
-                    let message =
-                        format!("Variable \"${}\" got an invalid value{place}: {}", variable.name, wrong.reason);
+                    let place =
+                        if wrong.path.is_empty() { String::new() } else { format!(" at \"{}\"", wrong.path) };
+                    let message = format!(
+                        "Variable \"${}\" got an invalid value{place}: {}",
+                        variable.name, wrong.reason
+                    );
                     bad.push(Failure::new(code::BAD_USER_INPUT, message).at(variable.place));
                     None
                 }
@@ -81,7 +88,12 @@ fn wrong(path: &[String], reason: String) -> Wrong {
 }
 
 /// Coerces a JSON value.
-fn coerce<'a>(schema: &Schema, ty: &Type, value: Json<'a>, path: &mut Vec<String>) -> Result<Json<'a>, Wrong> {
+fn coerce<'a>(
+    schema: &Schema,
+    ty: &Type,
+    value: Json<'a>,
+    path: &mut Vec<String>,
+) -> Result<Json<'a>, Wrong> {
     if value.is_null() {
         return match ty.is_non_null() {
             true => Err(wrong(path, format!("expected non-nullable type \"{ty}\" not to be null."))),
@@ -105,14 +117,20 @@ fn coerce<'a>(schema: &Schema, ty: &Type, value: Json<'a>, path: &mut Vec<String
     match schema.types.get(name) {
         Some(ExtendedType::InputObject(object)) => {
             let Json::Object(mut entries) = value else {
-                return Err(wrong(path, format!("expected \"{name}\" to be an object, found {}.", value.kind())));
+                return Err(wrong(
+                    path,
+                    format!("expected \"{name}\" to be an object, found {}.", value.kind()),
+                ));
             };
             let mut coerced = Vec::with_capacity(entries.len());
             for field in object.fields.values() {
                 path.push(field.name.to_string());
                 match take(&mut entries, &field.name) {
                     Some(value) => {
-                        coerced.push((Cow::Owned(field.name.to_string()), coerce(schema, &field.ty, value, path)?));
+                        coerced.push((
+                            Cow::Owned(field.name.to_string()),
+                            coerce(schema, &field.ty, value, path)?,
+                        ));
                     }
                     None => missing(schema, field, path)?
                         .into_iter()
@@ -129,8 +147,10 @@ fn coerce<'a>(schema: &Schema, ty: &Type, value: Json<'a>, path: &mut Vec<String
         }
         Some(definition) => {
             let kind = value.kind();
-            let leaf = leaf(definition).ok_or_else(|| wrong(path, format!("\"{name}\" is not an input type.")))?;
-            leaf.accept(value).map_err(|_| wrong(path, format!("expected a value of type \"{name}\", found {kind}.")))
+            let leaf =
+                leaf(definition).ok_or_else(|| wrong(path, format!("\"{name}\" is not an input type.")))?;
+            leaf.accept(value)
+                .map_err(|_| wrong(path, format!("expected a value of type \"{name}\", found {kind}.")))
         }
         None => Err(wrong(path, format!("there is no type \"{name}\"."))),
     }
@@ -155,7 +175,9 @@ fn missing(
 pub fn leaf(definition: &ExtendedType) -> Option<Leaf> {
     match definition {
         ExtendedType::Scalar(scalar) => Leaf::scalar(&scalar.name),
-        ExtendedType::Enum(values) => Some(Leaf::Enum(values.values.keys().map(|name| name.as_str().into()).collect())),
+        ExtendedType::Enum(values) => {
+            Some(Leaf::Enum(values.values.keys().map(|name| name.as_str().into()).collect()))
+        }
         _ => None,
     }
 }
@@ -184,8 +206,8 @@ fn plain(value: &Value) -> Json<'static> {
             .unwrap_or(Json::Null),
         Value::Float(number) => number.as_str().parse().map_or(Json::Null, Json::Float),
         Value::List(items) => Json::Array(items.iter().map(|item| plain(item)).collect()),
-        Value::Object(entries) => {
-            Json::Object(entries.iter().map(|(key, value)| (Cow::Owned(key.to_string()), plain(value))).collect())
-        }
+        Value::Object(entries) => Json::Object(
+            entries.iter().map(|(key, value)| (Cow::Owned(key.to_string()), plain(value))).collect(),
+        ),
     }
 }

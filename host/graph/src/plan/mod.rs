@@ -15,11 +15,11 @@ pub mod scan;
 use std::sync::{Arc, OnceLock};
 
 use apollo_compiler::ExecutableDocument;
+use apollo_compiler::Node;
 use apollo_compiler::ast::{OperationType, Type};
 use apollo_compiler::executable::Operation;
 use apollo_compiler::parser::Parser;
 use apollo_compiler::validation::{DiagnosticList, Valid};
-use apollo_compiler::Node;
 
 use crate::error::{Failure, Place, code, readable};
 use crate::json::Json;
@@ -179,7 +179,7 @@ pub fn plan(schema: &Schema, document: &str, operation: Option<&str>) -> Result<
     if let Some(plan) = schema.plans.get(document, operation) {
         return Ok(plan);
     }
-    scan::scan(document, &schema.settings).map_err(|failure| vec![failure])?;
+    scan::scan(document, &scan::Limits::of(&schema.settings)).map_err(|failure| vec![failure])?;
     let parsed = parse(schema, document)?;
     let chosen = parsed.operations.get(operation).map_err(|_| vec![no_operation(operation)])?.clone();
     let plan = Arc::new(build::build(schema, parsed, chosen).map_err(|failure| vec![failure])?);
@@ -189,12 +189,15 @@ pub fn plan(schema: &Schema, document: &str, operation: Option<&str>) -> Result<
 
 fn parse(schema: &Schema, document: &str) -> Result<Valid<ExecutableDocument>, Vec<Failure>> {
     let settings = &schema.settings;
-    let mut parser = Parser::new().token_limit(2 * settings.max_tokens).recursion_limit(2 * settings.max_nesting());
+    let mut parser =
+        Parser::new().token_limit(2 * settings.max_tokens).recursion_limit(2 * settings.max_nesting());
     // Syntax first: what does not parse would only look invalid as well.
     let syntax = parser
         .parse_ast(document, "operation")
         .map_err(|failed| failures(&failed.errors, code::PARSE_FAILED))?;
-    syntax.to_executable_validate(&schema.public).map_err(|failed| failures(&failed.errors, code::VALIDATION_FAILED))
+    syntax
+        .to_executable_validate(&schema.public)
+        .map_err(|failed| failures(&failed.errors, code::VALIDATION_FAILED))
 }
 
 fn no_operation(name: Option<&str>) -> Failure {
@@ -214,11 +217,11 @@ fn failures(list: &DiagnosticList, code: &'static str) -> Vec<Failure> {
     list.iter()
         .take(MAX_ERRORS)
         .map(|diagnostic| {
-            let place = diagnostic.line_column_range().map(|range| Place {
-                line: range.start.line,
-                column: range.start.column,
-            });
-            let message = diagnostic.error.unstable_compat_message().unwrap_or_else(|| diagnostic.error.to_string());
+            let place = diagnostic
+                .line_column_range()
+                .map(|range| Place { line: range.start.line, column: range.start.column });
+            let message =
+                diagnostic.error.unstable_compat_message().unwrap_or_else(|| diagnostic.error.to_string());
             Failure::new(code, readable(&message)).at(place.unwrap_or_default())
         })
         .collect()

@@ -18,13 +18,44 @@ struct Counts {
     fragments: usize,
 }
 
-/// Refuses a document that is larger than the settings allow.
-pub fn scan(document: &str, settings: &Settings) -> Result<(), Failure> {
-    if document.len() > settings.max_document {
-        return Err(exceeded("document", settings.max_document, "bytes"));
+/// How much of each there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes.
+    pub document: usize,
+    /// Tokens.
+    pub tokens: usize,
+    /// Levels of braces, brackets and parentheses, taken together.
+    pub nesting: usize,
+    /// Aliases.
+    pub aliases: usize,
+    /// Directives.
+    pub directives: usize,
+    /// Fragment definitions and spreads.
+    pub fragments: usize,
+}
+
+impl Limits {
+    /// The limits of operations.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            document: settings.max_document,
+            tokens: settings.max_tokens,
+            nesting: settings.max_nesting(),
+            aliases: settings.max_aliases,
+            directives: settings.max_directives,
+            fragments: settings.max_fragments,
+        }
+    }
+}
+
+/// Refuses a document that is larger than the limits.
+pub fn scan(document: &str, limits: &Limits) -> Result<(), Failure> {
+    if document.len() > limits.document {
+        return Err(exceeded("document", limits.document, "bytes"));
     }
     let mut counts = Counts::default();
-    count(document.as_bytes(), &mut counts, settings)
+    count(document.as_bytes(), &mut counts, limits)
 }
 
 /// A limit was exceeded.
@@ -35,8 +66,7 @@ pub fn exceeded(limit: &'static str, max: usize, unit: &str) -> Failure {
         .with("max", Json::Int(i64::try_from(max).unwrap_or(i64::MAX)))
 }
 
-fn count(bytes: &[u8], counts: &mut Counts, settings: &Settings) -> Result<(), Failure> {
-    let max_nesting = settings.max_nesting();
+fn count(bytes: &[u8], counts: &mut Counts, limits: &Limits) -> Result<(), Failure> {
     let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
     let (mut at, mut depth, mut parentheses) = (0, 0_usize, 0_usize);
     while at < bytes.len() {
@@ -56,8 +86,8 @@ fn count(bytes: &[u8], counts: &mut Counts, settings: &Settings) -> Result<(), F
                 depth += 1;
                 parentheses += usize::from(open == b'(');
                 counts.nesting = counts.nesting.max(depth);
-                if depth > max_nesting {
-                    return Err(exceeded("nesting", max_nesting, "levels of braces and brackets"));
+                if depth > limits.nesting {
+                    return Err(exceeded("nesting", limits.nesting, "levels of braces and brackets"));
                 }
             }
             close @ (b'}' | b']' | b')') => {
@@ -88,10 +118,10 @@ fn count(bytes: &[u8], counts: &mut Counts, settings: &Settings) -> Result<(), F
         }
         counts.tokens += 1;
         for (found, max, name, unit) in [
-            (counts.tokens, settings.max_tokens, "tokens", "tokens"),
-            (counts.aliases, settings.max_aliases, "aliases", "aliases"),
-            (counts.directives, settings.max_directives, "directives", "directives"),
-            (counts.fragments, settings.max_fragments, "fragments", "fragments"),
+            (counts.tokens, limits.tokens, "tokens", "tokens"),
+            (counts.aliases, limits.aliases, "aliases", "aliases"),
+            (counts.directives, limits.directives, "directives", "directives"),
+            (counts.fragments, limits.fragments, "fragments", "fragments"),
         ] {
             if found > max {
                 return Err(exceeded(name, max, unit));
@@ -110,7 +140,9 @@ fn string_end(bytes: &[u8], start: usize) -> usize {
         match byte {
             b'"' if !block => return start + at + 1,
             b'"' if rest.get(at..).is_some_and(|rest| rest.starts_with(b"\"\"\"")) => return start + at + 3,
-            b'\\' if block => at += if rest.get(at..).is_some_and(|rest| rest.starts_with(b"\\\"\"\"")) { 4 } else { 1 },
+            b'\\' if block => {
+                at += if rest.get(at..).is_some_and(|rest| rest.starts_with(b"\\\"\"\"")) { 4 } else { 1 }
+            }
             b'\\' => at += 2,
             // A string ends with its line; what follows is counted again.
             b'\n' | b'\r' if !block => return start + at,
@@ -126,8 +158,7 @@ mod tests {
 
     fn counts(document: &str) -> Counts {
         let mut counts = Counts::default();
-        let settings = Settings { max_depth: usize::MAX, max_tokens: usize::MAX, ..Settings::default() };
-        count(document.as_bytes(), &mut counts, &settings).unwrap();
+        count(document.as_bytes(), &mut counts, &Limits::of(&Settings::default())).unwrap();
         counts
     }
 
@@ -144,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_document_beyond_a_limit_is_refused_by_name() {
-        let settings = Settings::default();
+        let limits = Limits::of(&Settings::default());
         for (document, limit) in [
             ("[".repeat(60_000), "nesting"),
             ("{a".repeat(20_000), "nesting"),
@@ -154,16 +185,16 @@ mod tests {
             (format!("{{{}}}", "a ".repeat(10_000)), "tokens"),
             (" ".repeat(100_000), "document"),
         ] {
-            let failure = scan(&document, &settings).unwrap_err();
+            let failure = scan(&document, &limits).unwrap_err();
             assert_eq!(failure.extensions[0], ("limit", Json::String(limit.into())), "{limit}");
         }
-        assert_eq!(scan("{ ping }", &settings), Ok(()));
+        assert_eq!(scan("{ ping }", &limits), Ok(()));
     }
 
     #[test]
     fn odd_bytes_end_the_scan_and_not_the_process() {
         for odd in ["\"", "\"\"\"", "\"\\", "\"\"\"\\", "...", "..", "-", "é", "\u{0}", ")", "\"\n{"] {
-            assert_eq!(scan(odd, &Settings::default()), Ok(()), "{odd:?}");
+            assert_eq!(scan(odd, &Limits::of(&Settings::default())), Ok(()), "{odd:?}");
         }
     }
 }

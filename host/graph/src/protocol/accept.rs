@@ -42,7 +42,8 @@ pub fn accepts(headers: &HeaderMap) -> Accepts {
     let mut stream = Weight::default();
     let mut any = false;
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    for (order, range) in values.flat_map(|value| value.split(',')).map(str::trim).filter(|r| !r.is_empty()).enumerate()
+    for (order, range) in
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|r| !r.is_empty()).enumerate()
     {
         any = true;
         let (media, quality) = parse(range);

@@ -40,7 +40,10 @@ struct Parameters {
 pub async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let context = context(&mut parts, &inner);
-    let upgrade = parts.headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let upgrade = parts
+        .headers
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     if upgrade && parts.method == Method::GET {
         return match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
             Ok(upgrade) => socket::accept(upgrade, inner, context),
@@ -53,7 +56,8 @@ pub async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Respons
         // Errors before the stream begins are documents.
         Accepts { stream: true, .. } => Answer::Response,
         _ => {
-            let text = "Send Accept: application/graphql-response+json, application/json or text/event-stream.";
+            let text =
+                "Send Accept: application/graphql-response+json, application/json or text/event-stream.";
             return plain(StatusCode::NOT_ACCEPTABLE, text);
         }
     };
@@ -84,15 +88,18 @@ struct Exchange {
 
 impl Exchange {
     async fn post(mut self, parts: &Parts, body: Body) -> Response {
-        if let Err(response) = json_body(parts, true) {
-            return response;
+        if let Err(text) = json_body(parts, true) {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
         }
         let schema = self.load();
         let max = schema.settings.max_body;
         let bytes = match body::read(body, max).await {
             Ok(bytes) => bytes,
             Err(body::Error::TooLong(_)) => {
-                return plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("A request holds at most {max} bytes."));
+                return plain(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    &format!("A request holds at most {max} bytes."),
+                );
             }
             // The client went away; nobody reads this.
             Err(body::Error::Broken(_)) => return plain(StatusCode::BAD_REQUEST, "The request broke off."),
@@ -111,14 +118,17 @@ impl Exchange {
     async fn get(self, parts: &Parts) -> Response {
         // A GET with a body type that a form can send may come from any page: refused, so
         // that answers cannot be measured across sites (GHSA-9q82-xgwf-vj6h).
-        if let Err(response) = json_body(parts, false) {
-            return response;
+        if let Err(text) = json_body(parts, false) {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
         }
         // The address as a whole is bounded at 64 KiB by the `http` crate.
         let Query(given) = match Query::<Parameters>::try_from_uri(&parts.uri) {
             Ok(given) => given,
             Err(_) => {
-                return self.refuse(&[Failure::new(code::BAD_REQUEST, "The parameters cannot be read: is one given twice?")]);
+                return self.refuse(&[Failure::new(
+                    code::BAD_REQUEST,
+                    "The parameters cannot be read: is one given twice?",
+                )]);
             }
         };
         let params = match parameters(&given) {
@@ -151,7 +161,8 @@ impl Exchange {
                 return self.refuse(&[Failure::new(code::NOT_STREAMABLE, text)]);
             }
             let events = Arc::clone(&self.inner.events);
-            let opened = subscribe::open(Arc::clone(&schema), plan, own(variables), &self.context, &*events).await;
+            let opened =
+                subscribe::open(Arc::clone(&schema), plan, own(variables), &self.context, &*events).await;
             return match opened {
                 Ok(feed) => sse::stream(feed, &self.context.principal, &schema.settings, &self.inner.stop),
                 Err(failure) => self.refuse(&[failure]),
@@ -174,7 +185,9 @@ impl Exchange {
     fn respond(&self, status: StatusCode, body: Vec<u8>) -> Response {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.answer.content_type()));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(self.answer.content_type()));
         response
     }
 
@@ -188,9 +201,10 @@ impl Exchange {
             (code::TIMED_OUT, _) => StatusCode::GATEWAY_TIMEOUT,
             // A document that does not fit, and variables, are errors of GraphQL and not of
             // HTTP, which clients of `application/json` learn from the body alone.
-            (code::PARSE_FAILED | code::VALIDATION_FAILED | code::BAD_USER_INPUT | code::NO_OPERATION, Answer::Json) => {
-                StatusCode::OK
-            }
+            (
+                code::PARSE_FAILED | code::VALIDATION_FAILED | code::BAD_USER_INPUT | code::NO_OPERATION,
+                Answer::Json,
+            ) => StatusCode::OK,
             _ => StatusCode::BAD_REQUEST,
         };
         let mut response = self.respond(status, error::response(failures));
@@ -223,7 +237,8 @@ fn parameters(given: &Parameters) -> Result<Params<'_>, Failure> {
             Some(text) => Json::parse(text.as_bytes()).map_or(Json::Null, Json::into_owned),
         }
     };
-    let mut entries = vec![("variables".into(), value(&given.variables)), ("extensions".into(), value(&given.extensions))];
+    let mut entries =
+        vec![("variables".into(), value(&given.variables)), ("extensions".into(), value(&given.extensions))];
     for (name, text) in [("query", &given.query), ("operationName", &given.operation)] {
         if let Some(text) = text {
             entries.push((name.into(), Json::String(text.as_str().into())));
@@ -233,20 +248,20 @@ fn parameters(given: &Parameters) -> Result<Params<'_>, Failure> {
 }
 
 /// Whether the body is JSON in UTF-8, by its declaration; `needed`: it must have one.
-fn json_body(parts: &Parts, needed: bool) -> Result<(), Response> {
-    let unsupported = |text: &str| Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+fn json_body(parts: &Parts, needed: bool) -> Result<(), &'static str> {
+    const JSON: &str = "Send Content-Type: application/json.";
     let Some(value) = parts.headers.get(header::CONTENT_TYPE) else {
-        return if needed { unsupported("Send Content-Type: application/json.") } else { Ok(()) };
+        return if needed { Err(JSON) } else { Ok(()) };
     };
     let mut parameters = value.to_str().unwrap_or_default().split(';').map(str::trim);
     if !parameters.next().unwrap_or_default().eq_ignore_ascii_case("application/json") {
-        return unsupported("Send Content-Type: application/json.");
+        return Err(JSON);
     }
     for parameter in parameters {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
         if name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
-            return unsupported("JSON is sent in UTF-8.");
+            return Err("JSON is sent in UTF-8.");
         }
     }
     Ok(())
@@ -257,6 +272,8 @@ fn plain(status: StatusCode, text: &str) -> Response {
     let failure = Failure::new(code::BAD_REQUEST, text.to_owned());
     let mut response = Response::new(Body::from(error::response(&[failure])));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Answer::Json.content_type()));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(Answer::Json.content_type()));
     response
 }

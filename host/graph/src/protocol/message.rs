@@ -122,9 +122,11 @@ impl Incoming {
 /// The token of `connection_init`: `Authorization`, in any case, at the top or in `headers`.
 fn token(payload: &Json<'_>) -> Token {
     let find = |json: &Json<'_>, name: &str| match json {
-        Json::Object(entries) => {
-            entries.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone().into_owned())
-        }
+        Json::Object(entries) => entries
+            .iter()
+            .rev()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone().into_owned()),
         _ => None,
     };
     let nested = || find(payload, "headers").and_then(|headers| find(&headers, "authorization"));

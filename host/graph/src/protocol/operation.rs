@@ -47,7 +47,9 @@ impl<'a> Params<'a> {
             match (&*key, value) {
                 ("query", Json::String(text)) => document = Some(text),
                 ("query", _) => return Err(bad("\"query\" must be a string.")),
-                ("operationName", Json::String(text)) => operation = Some(text).filter(|text| !text.is_empty()),
+                ("operationName", Json::String(text)) => {
+                    operation = Some(text).filter(|text| !text.is_empty())
+                }
                 ("operationName", Json::Null) => operation = None,
                 ("operationName", _) => return Err(bad("\"operationName\" must be a string or null.")),
                 ("variables", value @ Json::Object(_)) => variables = Some(value),

@@ -1,16 +1,17 @@
-//! What waits to be sent to one WebSocket client: bounded in messages and in bytes, so
-//! that a client that does not read costs a known amount and is then let go.
+//! What waits to be sent to one WebSocket client: bounded in messages and in bytes. When
+//! it is full the sender waits a while, so that a burst does no harm; a client that takes
+//! nothing for so long is let go, and has cost a known amount of memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
-/// The bytes that may wait; one message is taken whatever its size, or large answers
-/// could never be sent.
-const MAX_BYTES: usize = 4 << 20;
+/// The bytes that may wait. A longer message counts as this long, or it could never be sent.
+const MAX_BYTES: u32 = 4 << 20;
 
 /// The client does not keep up, or has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,42 +21,43 @@ pub struct Full;
 #[derive(Clone)]
 pub struct Queue {
     messages: mpsc::Sender<Message>,
-    bytes: Arc<AtomicUsize>,
+    room: Arc<Semaphore>,
+    patience: Duration,
 }
 
 /// The end that the socket takes from.
 pub struct Waiting {
     messages: mpsc::Receiver<Message>,
-    bytes: Arc<AtomicUsize>,
+    room: Arc<Semaphore>,
 }
 
-/// A queue for at most `max` messages.
-pub fn queue(max: usize) -> (Queue, Waiting) {
+/// A queue for at most `max` messages, in which a sender waits for room for `patience`.
+pub fn queue(max: usize, patience: Duration) -> (Queue, Waiting) {
     let (sender, receiver) = mpsc::channel(max.max(1));
-    let bytes = Arc::new(AtomicUsize::new(0));
-    (Queue { messages: sender, bytes: Arc::clone(&bytes) }, Waiting { messages: receiver, bytes })
+    // The constant is far below the semaphore's own limit.
+    let room = Arc::new(Semaphore::new(MAX_BYTES as usize));
+    (Queue { messages: sender, room: Arc::clone(&room), patience }, Waiting { messages: receiver, room })
 }
 
 impl Queue {
-    /// Queues a text.
-    pub fn text(&self, text: Vec<u8>) -> Result<(), Full> {
+    /// Queues a text. Cancel-safe: what was not queued leaves no trace.
+    pub async fn text(&self, text: Vec<u8>) -> Result<(), Full> {
         // Everything that is written here is JSON built from valid UTF-8.
         let text = Utf8Bytes::try_from(Bytes::from(text)).map_err(|_| Full)?;
-        self.put(Message::Text(text))
+        self.put(Message::Text(text)).await
     }
 
     /// Queues any message.
-    pub fn put(&self, message: Message) -> Result<(), Full> {
-        let length = length(&message);
-        let before = self.bytes.fetch_add(length, Ordering::Relaxed);
-        if before > 0 && before + length > MAX_BYTES {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
-            return Err(Full);
-        }
-        self.messages.try_send(message).map_err(|_| {
-            self.bytes.fetch_sub(length, Ordering::Relaxed);
-            Full
-        })
+    pub async fn put(&self, message: Message) -> Result<(), Full> {
+        let waiting = async {
+            let room = self.room.acquire_many(length(&message)).await.map_err(|_| Full)?;
+            let place = self.messages.reserve().await.map_err(|_| Full)?;
+            // Given back when the message is taken.
+            room.forget();
+            place.send(message);
+            Ok(())
+        };
+        timeout(self.patience, waiting).await.unwrap_or(Err(Full))
     }
 }
 
@@ -63,32 +65,56 @@ impl Waiting {
     /// The next message; none when every [`Queue`] is gone.
     pub async fn next(&mut self) -> Option<Message> {
         let message = self.messages.recv().await?;
-        self.bytes.fetch_sub(length(&message), Ordering::Relaxed);
+        self.room.add_permits(length(&message) as usize);
         Some(message)
     }
 }
 
-fn length(message: &Message) -> usize {
-    match message {
+fn length(message: &Message) -> u32 {
+    let bytes = match message {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
         Message::Close(_) => 0,
-    }
+    };
+    u32::try_from(bytes).map_or(MAX_BYTES, |bytes| bytes.min(MAX_BYTES))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_queue_takes_so_many_messages_and_bytes_and_no_more() {
-        let (queue, _waiting) = queue(2);
-        assert_eq!(queue.text(vec![b'a']), Ok(()));
-        assert_eq!(queue.text(vec![b'a'; MAX_BYTES]), Err(Full));
-        assert_eq!(queue.text(vec![b'a'; 100]), Ok(()));
-        assert_eq!(queue.text(vec![b'a']), Err(Full));
-        let (queue, _waiting) = super::queue(2);
-        assert_eq!(queue.text(vec![b'a'; MAX_BYTES + 1]), Ok(()), "one large answer is let through");
-        assert_eq!(queue.text(vec![b'a']), Err(Full));
+    const SHORT: Duration = Duration::from_millis(10);
+    const LONG: usize = MAX_BYTES as usize;
+
+    #[tokio::test]
+    async fn a_queue_takes_so_many_messages_and_bytes_and_no_more() {
+        let (queue, mut waiting) = queue(2, SHORT);
+        assert_eq!(queue.text(vec![b'a']).await, Ok(()));
+        assert_eq!(queue.text(vec![b'a'; LONG]).await, Err(Full));
+        assert_eq!(queue.text(vec![b'a'; 100]).await, Ok(()));
+        assert_eq!(queue.text(vec![b'a']).await, Err(Full));
+        waiting.next().await;
+        assert_eq!(queue.text(vec![b'a']).await, Ok(()));
+        let (queue, mut waiting) = super::queue(2, SHORT);
+        assert_eq!(queue.text(vec![b'a'; LONG + 1]).await, Ok(()), "one large answer is let through");
+        assert_eq!(queue.text(vec![b'a']).await, Err(Full));
+        waiting.next().await;
+        assert_eq!(queue.text(vec![b'a'; LONG]).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_burst_waits_for_a_client_that_takes() {
+        let (queue, mut waiting) = queue(2, Duration::from_secs(10));
+        let sending = async {
+            for _ in 0..1_000 {
+                queue.text(vec![b'a'; 10_000]).await.unwrap();
+            }
+        };
+        let taking = async {
+            for _ in 0..1_000 {
+                waiting.next().await.unwrap();
+            }
+        };
+        tokio::join!(sending, taking);
     }
 }

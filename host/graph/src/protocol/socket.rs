@@ -45,7 +45,7 @@ async fn serve(socket: WebSocket, inner: Arc<Inner>, context: Context) {
     let spoken = socket.protocol().is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL.as_bytes());
     let (sink, mut stream) = socket.split();
     let settings = inner.schema.load().settings.clone();
-    let (queue, waiting) = queue(settings.max_queue);
+    let (queue, waiting) = queue(settings.max_queue, settings.patience);
     let (close, closing) = oneshot::channel();
     let writer = write(sink, waiting, closing);
     tokio::pin!(writer);
@@ -59,13 +59,12 @@ async fn serve(socket: WebSocket, inner: Arc<Inner>, context: Context) {
     } else {
         Close::Subprotocol
     };
-    if why == Close::Gone || close.send(why).is_err() {
-        return;
-    }
-    // The client's half is read to its end: bytes left unread would turn the close frame
-    // into a reset that the client may see first.
+    // The client's half is read to its end: that answers its own close frame, and bytes
+    // left unread would turn ours into a reset that the client may see first.
     let farewell = async {
-        writer.await;
+        if why != Close::Gone && close.send(why).is_ok() {
+            writer.await;
+        }
         while let Some(Ok(_)) = stream.next().await {}
     };
     let _elapsed = timeout(CLOSE_GRACE, farewell).await;
@@ -73,7 +72,11 @@ async fn serve(socket: WebSocket, inner: Arc<Inner>, context: Context) {
 }
 
 /// Sends what waits, until told to close or until the connection breaks.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut waiting: Waiting, closing: oneshot::Receiver<Close>) {
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut waiting: Waiting,
+    closing: oneshot::Receiver<Close>,
+) {
     let sending = async {
         while let Some(message) = waiting.next().await {
             if sink.send(message).await.is_err() {
@@ -164,7 +167,7 @@ impl Driver {
                     if heard.elapsed() >= 2 * beat {
                         return Close::Silent;
                     }
-                    if self.queue.put(Message::Ping(Bytes::new())).is_err() {
+                    if self.queue.put(Message::Ping(Bytes::new())).await.is_err() {
                         return Close::TooSlow;
                     }
                 }
@@ -196,10 +199,10 @@ impl Driver {
         match message {
             Incoming::Init(_) if self.ready => Err(Close::SecondInit),
             Incoming::Init(token) => self.init(token).await,
-            Incoming::Ping(payload) => self.send(message::pong(payload.as_ref())),
+            Incoming::Ping(payload) => self.send(message::pong(payload.as_ref())).await,
             Incoming::Pong => Ok(()),
             Incoming::Subscribe(..) if !self.ready => Err(Close::Unauthorized),
-            Incoming::Subscribe(id, params) => self.subscribe(id, params),
+            Incoming::Subscribe(id, params) => self.subscribe(id, params).await,
             Incoming::Complete(id) => {
                 // An unknown id is one that has just ended by itself.
                 if let Some((_, abort)) = self.open.remove(&id) {
@@ -210,8 +213,9 @@ impl Driver {
         }
     }
 
-    fn send(&self, text: Vec<u8>) -> Result<(), Close> {
-        self.queue.text(text).map_err(|Full| Close::TooSlow)
+    // By a mutable reference, since the operations under way cannot be shared.
+    async fn send(&mut self, text: Vec<u8>) -> Result<(), Close> {
+        self.queue.text(text).await.map_err(|Full| Close::TooSlow)
     }
 
     async fn init(&mut self, token: Token) -> Result<(), Close> {
@@ -220,7 +224,8 @@ impl Driver {
             Token::Absent => {}
             Token::Unusable => return Err(Close::Forbidden),
             Token::Bearer(token) => {
-                let verified = timeout(self.settings.init_timeout, self.inner.authenticator.bearer(&token)).await;
+                let verified =
+                    timeout(self.settings.init_timeout, self.inner.authenticator.bearer(&token)).await;
                 match verified {
                     Ok(Ok(user)) => {
                         self.principal = Principal::User(user);
@@ -233,20 +238,22 @@ impl Driver {
             }
         }
         self.ready = true;
-        self.send(message::ACK.as_bytes().to_vec())
+        self.send(message::ACK.as_bytes().to_vec()).await
     }
 
-    fn subscribe(&mut self, id: String, params: Result<Params<'static>, Failure>) -> Result<(), Close> {
+    async fn subscribe(&mut self, id: String, params: Result<Params<'static>, Failure>) -> Result<(), Close> {
         if self.open.contains_key(&id) {
             return Err(Close::Duplicate);
         }
         let max = self.settings.max_operations;
         if self.open.len() >= max {
-            return self.send(message::error(&id, &[exceeded("operations", max, "operations at once")]));
+            return self
+                .send(message::error(&id, &[exceeded("operations", max, "operations at once")]))
+                .await;
         }
         let params = match params {
             Ok(params) => params,
-            Err(failure) => return self.send(message::error(&id, &[failure])),
+            Err(failure) => return self.send(message::error(&id, &[failure])).await,
         };
         let context = Context {
             principal: self.principal.clone(),
@@ -284,30 +291,30 @@ async fn operate(
     params: Params<'static>,
     context: &Context,
 ) -> Result<(), Close> {
-    let send = |text| queue.text(text).map_err(|Full| Close::TooSlow);
+    let send = async |text| queue.text(text).await.map_err(|Full| Close::TooSlow);
     let schema = inner.schema.load_full();
     let Prepared { plan, variables } = match params.prepare(&schema, context) {
         Ok(prepared) => prepared,
-        Err(failures) => return send(message::error(id, &failures)),
+        Err(failures) => return send(message::error(id, &failures)).await,
     };
     if plan.kind == OperationType::Subscription {
         let opened = subscribe::open(schema, plan, own(variables), context, &*inner.events).await;
         let mut feed = match opened {
             Ok(feed) => feed,
-            Err(failure) => return send(message::error(id, &[failure])),
+            Err(failure) => return send(message::error(id, &[failure])).await,
         };
         while let Some(next) = feed.next().await {
             match next {
-                Next::Response(response) => send(message::next(id, &response))?,
+                Next::Response(response) => send(message::next(id, &response)).await?,
                 Next::Lagged => return Err(Close::TooSlow),
             }
         }
     } else {
         let components = &*inner.components;
         let run = Run { schema: &schema, plan: &plan, variables: &variables, context, components };
-        send(message::next(id, &run.execute().await))?;
+        send(message::next(id, &run.execute().await)).await?;
     }
-    send(message::complete(id))
+    send(message::complete(id)).await
 }
 
 /// Whether a message was refused for its size.

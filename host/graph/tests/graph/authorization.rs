@@ -8,7 +8,9 @@ const QUERY: &str = r#"{ping upload(id:"u"){state}}"#;
 
 #[tokio::test]
 async fn one_forbidden_field_refuses_the_operation_also_from_the_cache() {
-    let host = host(|_| Answer::Json(200, r#"{"pong":"pong","value":"v","x":"y","uploadId":"u","state":"RED"}"#)).await;
+    let host =
+        host(|_| Answer::Json(200, r#"{"pong":"pong","value":"v","x":"y","uploadId":"u","state":"RED"}"#))
+            .await;
     // The good one first, so that the plan is cached.
     for _ in 0..2 {
         let got = host.post(Some("ada"), QUERY, Value::Null).await;

@@ -73,10 +73,22 @@ fn the_contract_of_trackunit_composes_and_is_kept_field_for_field() {
 #[test]
 fn clients_see_no_directive_of_the_host() {
     let sdl = schema(SDL, &settings()).sdl();
-    for hidden in ["connect", "subscribe(", "@authenticated", "requiresScopes", "policy", "@cost", "/v1/uploads", "ConnectHTTP"] {
+    for hidden in [
+        "connect",
+        "subscribe(",
+        "@authenticated",
+        "requiresScopes",
+        "policy",
+        "@cost",
+        "/v1/uploads",
+        "ConnectHTTP",
+    ] {
         assert!(!sdl.contains(hidden), "{hidden}\n{sdl}");
     }
-    for shown in ["@deprecated(reason: \"always the same\")", "@specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc3339\")"] {
+    for shown in [
+        "@deprecated(reason: \"always the same\")",
+        "@specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc3339\")",
+    ] {
         assert!(sdl.contains(shown), "{shown}\n{sdl}");
     }
 }
@@ -87,7 +99,10 @@ fn a_file_that_means_harm_is_refused_and_not_run_into() {
         "[".repeat(100_000),
         format!("type Query {{ a: {}String{} }}", "[".repeat(10_000), "]".repeat(10_000)),
         format!("type Query {{ a(x: I = {}): Int }}", "{a:".repeat(10_000)),
-        format!("type Query {{ a: T @connect(http: {{GET: \"/\"}}, selection: \"{}\") }} type T {{ a: T }}", "a{".repeat(10_000)),
+        format!(
+            "type Query {{ a: T @connect(http: {{GET: \"/\"}}, selection: \"{}\") }} type T {{ a: T }}",
+            "a{".repeat(10_000)
+        ),
         "\"\"\"".to_owned(),
         String::new(),
     ] {

@@ -38,13 +38,19 @@ async fn answers_are_written_in_the_order_of_the_selection() {
     let host = host(world).await;
     for (query, expected) in [
         ("{ping}", r#"{"data":{"ping":"pong"}}"#),
-        ("{__typename b: ping a: ping __typename}", r#"{"data":{"__typename":"Query","b":"pong","a":"pong"}}"#),
+        (
+            "{__typename b: ping a: ping __typename}",
+            r#"{"data":{"__typename":"Query","b":"pong","a":"pong"}}"#,
+        ),
         ("{maybe}", r#"{"data":{"maybe":null}}"#),
         (
             r#"{upload(id:"u1"){state uploadId owner{email name} parts{size number __typename}}}"#,
             r#"{"data":{"upload":{"state":"RED","uploadId":"u1","owner":{"email":null,"name":"Ada"},"parts":[{"size":9007199254740993,"number":1,"__typename":"Part"},{"size":null,"number":2,"__typename":"Part"}]}}}"#,
         ),
-        ("{strict{constant nested{c} b a}}", r#"{"data":{"strict":{"constant":true,"nested":{"c":"deep"},"b":0.5,"a":1}}}"#),
+        (
+            "{strict{constant nested{c} b a}}",
+            r#"{"data":{"strict":{"constant":true,"nested":{"c":"deep"},"b":0.5,"a":1}}}"#,
+        ),
         (
             r#"mutation{startUpload(filename:"a.jpg",contentType:"image/jpeg"){imageUploadPayload{expiresAt key}correlationId}}"#,
             r#"{"data":{"startUpload":{"imageUploadPayload":{"expiresAt":"2026-11-23T10:00:00Z","key":"images/a.jpg"},"correlationId":"c-request"}}}"#,
@@ -95,7 +101,11 @@ async fn a_null_goes_up_to_the_nearest_field_that_may_be_null() {
     for (query, data, paths) in [
         ("{maybe ping}", Value::Null, vec![json!(["ping"])]),
         ("{strict{a}}", json!({"strict": null}), vec![json!(["strict", "a"])]),
-        ("{strict{b constant}}", json!({"strict": {"b": null, "constant": true}}), vec![json!(["strict", "b"])]),
+        (
+            "{strict{b constant}}",
+            json!({"strict": {"b": null, "constant": true}}),
+            vec![json!(["strict", "b"])],
+        ),
         ("{s: strict{n: nested{x: c}}}", json!({"s": {"n": null}}), vec![json!(["s", "n", "x"])]),
         ("{search{uploadId state}}", Value::Null, vec![json!(["search", 1, "state"])]),
         (
@@ -106,7 +116,8 @@ async fn a_null_goes_up_to_the_nearest_field_that_may_be_null() {
     ] {
         let got: Value = serde_json::from_str(&host.ask(query).await).unwrap();
         assert_eq!(got["data"], data, "{query}");
-        let found: Vec<Value> = got["errors"].as_array().unwrap().iter().map(|error| error["path"].clone()).collect();
+        let found: Vec<Value> =
+            got["errors"].as_array().unwrap().iter().map(|error| error["path"].clone()).collect();
         assert_eq!(found, paths, "{query}");
     }
 }
@@ -114,12 +125,16 @@ async fn a_null_goes_up_to_the_nearest_field_that_may_be_null() {
 #[tokio::test]
 async fn variables_are_coerced_or_refused_before_anything_runs() {
     let host = host(world).await;
-    let query = "query($t: String, $n: Int, $w: DateTime, $k: Kind, $i: Filter, $g: [String!], $f: Boolean = true) {
+    let query =
+        "query($t: String, $n: Int, $w: DateTime, $k: Kind, $i: Filter, $g: [String!], $f: Boolean = true) {
         echo(text: $t, number: $n, when: $w, kind: $k, input: $i, tags: $g, flag: $f) }";
     for (variables, expected) in [
         (json!({}), json!({"number": 7, "flag": true})),
         (json!({"t": null, "n": null, "f": null}), json!({"text": null, "number": null, "flag": null})),
-        (json!({"n": 3.0, "k": "RED", "g": "one"}), json!({"number": 3, "flag": true, "kind": "RED", "tags": ["one"]})),
+        (
+            json!({"n": 3.0, "k": "RED", "g": "one"}),
+            json!({"number": 3, "flag": true, "kind": "RED", "tags": ["one"]}),
+        ),
         (
             json!({"i": {"name": "a", "more": {"name": "b", "size": null}}, "w": "2026-11-23T10:00:00+01:00"}),
             json!({"number": 7, "flag": true, "when": "2026-11-23T10:00:00+01:00",
@@ -131,13 +146,34 @@ async fn variables_are_coerced_or_refused_before_anything_runs() {
     }
     let calls = host.lines().len();
     for (variables, message) in [
-        (json!({"t": 1}), r#"Variable "$t" got an invalid value: expected a value of type "String", found a number."#),
-        (json!({"n": 1.5}), r#"Variable "$n" got an invalid value: expected a value of type "Int", found a number."#),
-        (json!({"k": "GREEN"}), r#"Variable "$k" got an invalid value: expected a value of type "Kind", found a string."#),
-        (json!({"w": "today"}), r#"Variable "$w" got an invalid value: expected a value of type "DateTime", found a string."#),
-        (json!({"g": ["a", null]}), r#"Variable "$g" got an invalid value at "1": expected non-nullable type "String!" not to be null."#),
-        (json!({"i": {}}), r#"Variable "$i" got an invalid value at "name": a value of required type "String!" was not provided."#),
-        (json!({"i": {"name": "a", "nam": 1}}), r#"Variable "$i" got an invalid value: field "nam" is not defined by type "Filter"."#),
+        (
+            json!({"t": 1}),
+            r#"Variable "$t" got an invalid value: expected a value of type "String", found a number."#,
+        ),
+        (
+            json!({"n": 1.5}),
+            r#"Variable "$n" got an invalid value: expected a value of type "Int", found a number."#,
+        ),
+        (
+            json!({"k": "GREEN"}),
+            r#"Variable "$k" got an invalid value: expected a value of type "Kind", found a string."#,
+        ),
+        (
+            json!({"w": "today"}),
+            r#"Variable "$w" got an invalid value: expected a value of type "DateTime", found a string."#,
+        ),
+        (
+            json!({"g": ["a", null]}),
+            r#"Variable "$g" got an invalid value at "1": expected non-nullable type "String!" not to be null."#,
+        ),
+        (
+            json!({"i": {}}),
+            r#"Variable "$i" got an invalid value at "name": a value of required type "String!" was not provided."#,
+        ),
+        (
+            json!({"i": {"name": "a", "nam": 1}}),
+            r#"Variable "$i" got an invalid value: field "nam" is not defined by type "Filter"."#,
+        ),
     ] {
         let got = host.post(None, query, variables.clone()).await;
         assert_eq!(got.status, 400, "{variables}");
@@ -146,7 +182,10 @@ async fn variables_are_coerced_or_refused_before_anything_runs() {
         assert!(got.json().get("data").is_none());
     }
     let got = host.post(None, "query($i: String!) { upload(id: $i) { state } }", Value::Null).await;
-    assert_eq!(got.json()["errors"][0]["message"], r#"Variable "$i" of required type "String!" was not provided."#);
+    assert_eq!(
+        got.json()["errors"][0]["message"],
+        r#"Variable "$i" of required type "String!" was not provided."#
+    );
     assert_eq!(host.lines().len(), calls, "a component was called for a refused request");
 }
 
@@ -161,14 +200,28 @@ async fn literals_reach_components_as_they_are_meant() {
         let got: Value = serde_json::from_str(&host.ask(&format!("{{echo({arguments})}}")).await).unwrap();
         assert_eq!(got["data"]["echo"], expected, "{arguments}");
     }
-    for bad in ["kind: \"BLUE\"", "number: 1.5", "when: \"x\"", "input: {}", "nothing: 1", "number: 3000000000"] {
+    for bad in
+        ["kind: \"BLUE\"", "number: 1.5", "when: \"x\"", "input: {}", "nothing: 1", "number: 3000000000"]
+    {
         let got = host.post(None, &format!("{{echo({bad})}}"), Value::Null).await;
-        assert_eq!((got.status, got.code().as_str()), (400, "GRAPHQL_VALIDATION_FAILED"), "{bad}: {}", got.body);
+        assert_eq!(
+            (got.status, got.code().as_str()),
+            (400, "GRAPHQL_VALIDATION_FAILED"),
+            "{bad}: {}",
+            got.body
+        );
     }
     let got = host
-        .post(None, "query($n: String!, $s: Int) {echo(input: {name: $n, size: $s}, tags: [$n, \"b\"])}", json!({"n": "v"}))
+        .post(
+            None,
+            "query($n: String!, $s: Int) {echo(input: {name: $n, size: $s}, tags: [$n, \"b\"])}",
+            json!({"n": "v"}),
+        )
         .await;
-    assert_eq!(got.json()["data"]["echo"], json!({"number": 7, "input": {"name": "v", "size": 3}, "tags": ["v", "b"]}));
+    assert_eq!(
+        got.json()["data"]["echo"],
+        json!({"number": 7, "input": {"name": "v", "size": 3}, "tags": ["v", "b"]})
+    );
 }
 
 #[tokio::test]
@@ -211,7 +264,9 @@ async fn after_a_mutation_that_must_have_a_value_failed_no_other_begins() {
 #[tokio::test]
 async fn a_components_refusal_reaches_the_client_and_its_failure_does_not() {
     let host = host(|seen| match seen.line.as_str() {
-        "POST /v1/uploads/start" => Answer::Json(422, r#"{"errors":{"filename":["Required"],"contentType":["not allowed"]}}"#),
+        "POST /v1/uploads/start" => {
+            Answer::Json(422, r#"{"errors":{"filename":["Required"],"contentType":["not allowed"]}}"#)
+        }
         "GET /maybe" => Answer::Json(500, "<html>stack at secret.rs:7</html>"),
         "GET /ping" => Answer::Trap,
         "GET /strict" => Answer::Json(200, "<html>not JSON</html>"),
@@ -229,7 +284,10 @@ async fn a_components_refusal_reaches_the_client_and_its_failure_does_not() {
         assert!(!got.contains("secret") && !got.contains("html"), "{got}");
         let got: Value = serde_json::from_str(&got).unwrap();
         assert_eq!(got["errors"][0]["message"], "The service could not answer.");
-        assert_eq!(got["errors"][0]["extensions"], json!({"code": "UPSTREAM_ERROR", "correlationId": "c-request"}));
+        assert_eq!(
+            got["errors"][0]["extensions"],
+            json!({"code": "UPSTREAM_ERROR", "correlationId": "c-request"})
+        );
     }
     assert_eq!(host.ask("mutation{count}").await, r#"{"data":{"count":null}}"#);
     let got: Value = serde_json::from_str(&host.ask("{upload(id: \"nobody\"){state}}").await).unwrap();
@@ -251,7 +309,8 @@ async fn an_operation_ends_at_its_deadline_and_with_its_client() {
     let got = host.send(request("30")).await;
     assert_eq!((got.status, got.code().as_str()), (200, "TIMED_OUT"));
     assert_eq!(host.fakes.open.load(Ordering::SeqCst), 0);
-    let abandoned = tokio::time::timeout(std::time::Duration::from_millis(30), host.send(request("60000"))).await;
+    let abandoned =
+        tokio::time::timeout(std::time::Duration::from_millis(30), host.send(request("60000"))).await;
     assert!(abandoned.is_err());
     assert_eq!(host.fakes.open.load(Ordering::SeqCst), 0, "a call outlived its client");
 }
@@ -295,10 +354,17 @@ async fn the_schema_can_be_asked_for() {
     assert_eq!(got["data"]["__schema"]["queryType"]["name"], "Query");
     assert_eq!(got["data"]["t"]["fields"][0], json!({"name": "name", "isDeprecated": false}));
     assert_eq!(got["data"]["none"], Value::Null);
-    let names: Vec<&str> =
-        got["data"]["__schema"]["directives"].as_array().unwrap().iter().map(|each| each["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = got["data"]["__schema"]["directives"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["skip", "include", "deprecated", "specifiedBy"]);
     for _ in 0..2 {
-        assert_eq!(host.ask("{__type(name: \"Kind\"){kind}}").await, r#"{"data":{"__type":{"kind":"ENUM"}}}"#);
+        assert_eq!(
+            host.ask("{__type(name: \"Kind\"){kind}}").await,
+            r#"{"data":{"__type":{"kind":"ENUM"}}}"#
+        );
     }
 }

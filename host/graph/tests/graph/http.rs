@@ -69,7 +69,10 @@ async fn a_request_declares_json_in_utf_8() {
         assert_eq!(got.status, status, "{content_type:?}");
     }
     // A GET that a form could send (XS-Search) is refused as well.
-    let request = Request::get("/graphql?query={ping}").header("content-type", "text/plain").body(Body::empty()).unwrap();
+    let request = Request::get("/graphql?query={ping}")
+        .header("content-type", "text/plain")
+        .body(Body::empty())
+        .unwrap();
     assert_eq!(host.send(request).await.status, 415);
 }
 
@@ -78,11 +81,25 @@ async fn parameters_that_are_not_of_their_type_are_refused_in_both_media_types()
     let host = pong().await;
     for accept in [JSON, RESPONSE] {
         for body in [
-            "", "{", "\u{0}", "null", "7", "\"x\"", "{}", r#"{"query":null}"#, r#"{"query":7}"#, r#"{"query":{}}"#,
-            r#"{"query":[]}"#, r#"{"query":true}"#, r#"{"query":"{ping}","operationName":7}"#,
-            r#"{"query":"{ping}","operationName":{}}"#, r#"{"query":"{ping}","variables":7}"#,
-            r#"{"query":"{ping}","variables":"{}"}"#, r#"{"query":"{ping}","variables":[]}"#,
-            r#"{"query":"{ping}","extensions":7}"#, r#"{"query":"{ping}","extensions":[]}"#,
+            "",
+            "{",
+            "\u{0}",
+            "null",
+            "7",
+            "\"x\"",
+            "{}",
+            r#"{"query":null}"#,
+            r#"{"query":7}"#,
+            r#"{"query":{}}"#,
+            r#"{"query":[]}"#,
+            r#"{"query":true}"#,
+            r#"{"query":"{ping}","operationName":7}"#,
+            r#"{"query":"{ping}","operationName":{}}"#,
+            r#"{"query":"{ping}","variables":7}"#,
+            r#"{"query":"{ping}","variables":"{}"}"#,
+            r#"{"query":"{ping}","variables":[]}"#,
+            r#"{"query":"{ping}","extensions":7}"#,
+            r#"{"query":"{ping}","extensions":[]}"#,
             r#"[{"query":"{ping}"},{"query":"{ping}"}]"#,
         ] {
             let got = host.send(post(Some(JSON), Some(accept), body)).await;
@@ -100,7 +117,11 @@ async fn parameters_that_are_not_of_their_type_are_refused_in_both_media_types()
             r#"{"query":"{maybe}","query":"{ping}"}"#,
         ] {
             let got = host.send(post(Some(JSON), Some(accept), body)).await;
-            assert_eq!((got.status, got.body.as_str()), (200, r#"{"data":{"ping":"pong"}}"#), "{accept} {body}");
+            assert_eq!(
+                (got.status, got.body.as_str()),
+                (200, r#"{"data":{"ping":"pong"}}"#),
+                "{accept} {body}"
+            );
         }
     }
 }
@@ -142,7 +163,12 @@ async fn get_answers_queries_and_nothing_that_changes_anything() {
             assert_eq!((got.status, got.body.as_str()), (200, body), "{query}");
         }
     }
-    for query in ["", "query=%7Bping%7D&variables=7", "query=%7Bping%7D&variables=%7B", "query=%7Bping%7D&query=%7Bping%7D"] {
+    for query in [
+        "",
+        "query=%7Bping%7D&variables=7",
+        "query=%7Bping%7D&variables=%7B",
+        "query=%7Bping%7D&query=%7Bping%7D",
+    ] {
         assert_eq!(host.send(get(query, JSON)).await.status, 400, "{query}");
     }
     let calls = host.lines().len();
@@ -161,7 +187,8 @@ async fn other_methods_and_sizes_are_refused_by_name() {
     }
     let long = format!(r#"{{"query":"{{ping}}","x":"{}"}}"#, "x".repeat(300 << 10));
     assert_eq!(host.send(post(Some(JSON), None, long)).await.status, 413);
-    let got = host.send(post(Some(JSON), None, r#"{"query":"subscription{onAnalysisStarted{objectKey}}"}"#)).await;
+    let got =
+        host.send(post(Some(JSON), None, r#"{"query":"subscription{onAnalysisStarted{objectKey}}"}"#)).await;
     assert_eq!(got.status, 401);
     let request = Request::post("/graphql")
         .header("content-type", JSON)

@@ -8,7 +8,6 @@ mod execution;
 mod hostile;
 mod http;
 mod socket;
-mod speed;
 mod sse;
 mod subscriptions;
 mod support;

@@ -46,12 +46,16 @@ impl Client {
     }
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
-        self.send(json!({"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables}})).await;
+        self.send(
+            json!({"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables}}),
+        )
+        .await;
     }
 
     async fn frame(&mut self) -> Message {
         loop {
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.socket.next()).await.expect("no answer");
+            let frame =
+                tokio::time::timeout(Duration::from_secs(10), self.socket.next()).await.expect("no answer");
             match frame.expect("the connection ended").expect("the connection broke") {
                 Message::Ping(_) | Message::Pong(_) => {}
                 frame => return frame,
@@ -107,14 +111,44 @@ async fn every_wrong_step_has_its_close_code() {
         ("same id twice", vec![&init, &subscribe, &subscribe], 4409, "Subscriber for this id already exists"),
         ("no JSON", vec!["{"], 4400, "Invalid message"),
         ("no object", vec!["[]"], 4400, "Invalid message"),
-        ("unknown type", vec![r#"{"type":"start","id":"1","payload":{"query":"{ping}"}}"#], 4400, "Invalid message"),
-        ("no id", vec![&init, r#"{"type":"subscribe","payload":{"query":"{ping}"}}"#], 4400, "Invalid message"),
+        (
+            "unknown type",
+            vec![r#"{"type":"start","id":"1","payload":{"query":"{ping}"}}"#],
+            4400,
+            "Invalid message",
+        ),
+        (
+            "no id",
+            vec![&init, r#"{"type":"subscribe","payload":{"query":"{ping}"}}"#],
+            4400,
+            "Invalid message",
+        ),
         ("no query", vec![&init, r#"{"type":"subscribe","id":"1","payload":{}}"#], 4400, "Invalid message"),
         ("empty", vec![""], 4400, "Invalid message"),
-        ("bad token", vec![r#"{"type":"connection_init","payload":{"Authorization":"Bearer bad"}}"#], 4403, "Forbidden"),
-        ("no bearer", vec![r#"{"type":"connection_init","payload":{"authorization":"Basic eA=="}}"#], 4403, "Forbidden"),
-        ("old token", vec![r#"{"type":"connection_init","payload":{"headers":{"authorization":"Bearer expired"}}}"#], 4403, "The token has expired"),
-        ("no keys", vec![r#"{"type":"connection_init","payload":{"authorization":"Bearer later"}}"#], 1013, "The token cannot be verified now, try again later"),
+        (
+            "bad token",
+            vec![r#"{"type":"connection_init","payload":{"Authorization":"Bearer bad"}}"#],
+            4403,
+            "Forbidden",
+        ),
+        (
+            "no bearer",
+            vec![r#"{"type":"connection_init","payload":{"authorization":"Basic eA=="}}"#],
+            4403,
+            "Forbidden",
+        ),
+        (
+            "old token",
+            vec![r#"{"type":"connection_init","payload":{"headers":{"authorization":"Bearer expired"}}}"#],
+            4403,
+            "The token has expired",
+        ),
+        (
+            "no keys",
+            vec![r#"{"type":"connection_init","payload":{"authorization":"Bearer later"}}"#],
+            1013,
+            "The token cannot be verified now, try again later",
+        ),
     ] {
         let mut client = connect(&host, Some("ada")).await;
         for message in messages {
@@ -156,17 +190,17 @@ async fn a_silent_client_is_closed_in_time() {
 #[tokio::test]
 async fn a_client_that_answers_no_ping_is_let_go() {
     let mut short = settings();
-    short.keep_alive = Duration::from_millis(30);
+    short.keep_alive = Duration::from_millis(200);
     let host = host_with(SDL, short, |_| Answer::Hang).await;
     // One that reads answers pings by itself and stays.
     let mut lively = connect(&host, None).await;
     lively.init().await;
-    let reading = tokio::time::timeout(Duration::from_millis(300), lively.frame()).await;
+    let reading = tokio::time::timeout(Duration::from_secs(1), lively.frame()).await;
     assert!(reading.is_err(), "{reading:?}");
     // One that does not read gives no sign of life.
     let mut dead = connect(&host, None).await;
     dead.init().await;
-    tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.unwrap_err();
+    tokio::time::timeout(Duration::from_secs(1), std::future::pending::<()>()).await.unwrap_err();
     assert_eq!(dead.closed().await.0, 3008);
 }
 
@@ -244,7 +278,9 @@ async fn the_token_comes_with_the_upgrade_or_inside() {
 #[tokio::test]
 async fn a_socket_is_closed_when_its_token_ends() {
     let host = pong().await;
-    for (upgrade, inside) in [(Some("ada:analysis:1"), json!({})), (None, json!({"Authorization": "Bearer ada:analysis:1"}))] {
+    for (upgrade, inside) in
+        [(Some("ada:analysis:1"), json!({})), (None, json!({"Authorization": "Bearer ada:analysis:1"}))]
+    {
         let mut client = connect(&host, upgrade).await;
         client.send(json!({"type": "connection_init", "payload": inside})).await;
         assert_eq!(client.next().await["type"], "connection_ack");
@@ -290,6 +326,48 @@ async fn a_client_that_does_not_keep_up_is_closed() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_nothing_is_let_go_with_its_answers() {
+    let mut hasty = settings();
+    (hasty.max_queue, hasty.patience, hasty.max_operations) = (4, Duration::from_millis(100), 1_000);
+    let host = host_with(SDL, hasty, |_| Answer::Json(200, "$echo")).await;
+    let mut client = connect(&host, Some("ada")).await;
+    client.init().await;
+    // 20 MB of answers: more than the buffers of two sockets take.
+    let text = "x".repeat(100_000);
+    for id in 0..200 {
+        client.subscribe(&id.to_string(), "query($t: String){echo(text: $t)}", json!({"t": text})).await;
+    }
+    let reading = async {
+        let mut answers = 0;
+        // It may be too late even for the close frame.
+        while let Some(Ok(frame)) = client.socket.next().await {
+            match frame {
+                Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1013),
+                _ => answers += 1,
+            }
+        }
+        answers
+    };
+    // What waits is bounded, so not every answer can have been kept for it.
+    host_has_let_go(&host).await;
+    let answers = tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap();
+    assert!(answers < 200, "{answers} answers");
+}
+
+/// Returns when no call is open any more and the queue's patience is over.
+async fn host_has_let_go(host: &Host) {
+    let mut seen = 0;
+    loop {
+        tokio::time::timeout(Duration::from_millis(500), std::future::pending::<()>()).await.unwrap_err();
+        let now = host.lines().len();
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
+}
+
+#[tokio::test]
 async fn at_shutdown_sockets_are_closed_with_going_away() {
     let host = pong().await;
     let mut client = connect(&host, Some("ada")).await;
@@ -297,6 +375,18 @@ async fn at_shutdown_sockets_are_closed_with_going_away() {
     client.subscribe("1", STARTED, Value::Null).await;
     host.shutdown.cancel();
     assert_eq!(client.closed().await, (1001, "Going away".to_owned()));
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_is_answered() {
+    let host = pong().await;
+    let mut client = connect(&host, Some("ada")).await;
+    client.init().await;
+    client.subscribe("1", STARTED, Value::Null).await;
+    client.socket.close(None).await.unwrap();
+    while let Some(frame) = client.socket.next().await {
+        frame.expect("the closing handshake was not finished");
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,9 @@ impl Stream {
             format!("GET /graphql?query={query} HTTP/1.1\r\n{head} {token}\r\n\r\n")
         } else {
             let length = body.len();
-            format!("POST /graphql HTTP/1.1\r\n{head} {token}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+            format!(
+                "POST /graphql HTTP/1.1\r\n{head} {token}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
         };
         socket.write_all(request.as_bytes()).await.unwrap();
         Self { socket, read: String::new() }
@@ -47,7 +49,9 @@ impl Stream {
                 self.read.push_str(&String::from_utf8_lossy(&buffer[..length]));
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap_or_else(|_| panic!("no {wanted:?}"));
+        tokio::time::timeout(Duration::from_secs(10), reading)
+            .await
+            .unwrap_or_else(|_| panic!("no {wanted:?}"));
     }
 }
 
@@ -61,7 +65,9 @@ async fn events_come_as_next_and_silence_is_filled_with_comments() {
         host.topics.watched(1).await;
         host.topics.publish(completed("bob", "b1"));
         host.topics.publish(completed("ada", "a1"));
-        stream.until("event: next\ndata: {\"data\":{\"onAnalysisCompleted\":{\"uploadId\":\"a1\"}}}\n\n").await;
+        stream
+            .until("event: next\ndata: {\"data\":{\"onAnalysisCompleted\":{\"uploadId\":\"a1\"}}}\n\n")
+            .await;
         assert!(stream.read.starts_with("HTTP/1.1 200"), "{}", stream.read);
         assert!(stream.read.contains("content-type: text/event-stream"));
         assert!(!stream.read.contains("b1"));
@@ -91,11 +97,14 @@ async fn what_is_wrong_before_the_stream_is_a_status() {
         (Some("ada"), "subscription{no}", 400),
         (Some("ada"), "subscription{onAnalysisCompleted{uploadId} onAnalysisStarted{objectKey}}", 400),
     ] {
-        let mut request = Request::post("/graphql").header("content-type", "application/json").header("accept", "text/event-stream");
+        let mut request = Request::post("/graphql")
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let got = host.send(request.body(serde_json::json!({"query": query}).to_string().into()).unwrap()).await;
+        let got =
+            host.send(request.body(serde_json::json!({"query": query}).to_string().into()).unwrap()).await;
         assert_eq!(got.status, status, "{query} {}", got.body);
         assert_ne!(got.json()["errors"], Value::Null);
     }

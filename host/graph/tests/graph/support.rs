@@ -181,7 +181,10 @@ impl Topics {
     /// Returns when so many watch.
     pub async fn watched(&self, by: usize) {
         let mut watchers = self.watchers.subscribe();
-        tokio::time::timeout(Duration::from_secs(10), watchers.wait_for(|now| *now >= by)).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), watchers.wait_for(|now| *now >= by))
+            .await
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -199,7 +202,9 @@ impl Events for Topics {
                             return Some((Event::Published(message), receiver));
                         }
                         Ok(_) => {}
-                        Err(broadcast::error::RecvError::Lagged(lost)) => return Some((Event::Lagged(lost), receiver)),
+                        Err(broadcast::error::RecvError::Lagged(lost)) => {
+                            return Some((Event::Lagged(lost), receiver));
+                        }
                         Err(broadcast::error::RecvError::Closed) => return None,
                     }
                 }

@@ -358,10 +358,6 @@ impl Store for World {
         })
     }
 
-    fn next_timer(&self) -> BoxFuture<'_, Result<Option<Millis>, StoreError>> {
-        Box::pin(async move { Ok(self.rows.lock().unwrap().timers.values().map(|t| t.due_at).min()) })
-    }
-
     fn timer_failed(
         &self,
         id: TimerId,

@@ -50,6 +50,13 @@ pub struct Options {
     /// The bearer token; without one, the development issuer is asked for one
     #[arg(long, value_name = "TOKEN", env = "MONOPOD_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// A file with the bearer token, such as one that Kubernetes keeps fresh in a pod
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// Connect to this address instead of the URL's host and port, which TLS still asks for:
+    /// for a platform whose public name is not known here
+    #[arg(long, value_name = "HOST:PORT", value_parser = place)]
+    pub connect: Option<String>,
     /// Who to be, if the development issuer is asked
     #[arg(long, value_name = "NAME", default_value = "try")]
     pub user: String,
@@ -83,7 +90,19 @@ impl From<Attempt> for Options {
     fn from(attempt: Attempt) -> Self {
         let Attempt { photo, url, ca } = attempt;
         let user = "try".to_owned();
-        Self { photo, url, token: None, user, ca, json: false, timeout: TIMEOUT, correlation_id: None }
+        let (token, token_file, connect) = (None, None, None);
+        Self {
+            photo,
+            url,
+            token,
+            token_file,
+            connect,
+            user,
+            ca,
+            json: false,
+            timeout: TIMEOUT,
+            correlation_id: None,
+        }
     }
 }
 
@@ -144,11 +163,21 @@ async fn client(options: &Options) -> Result<Client, client::Error> {
         let usual = Path::new(DEVELOPMENT_CA);
         usual.is_file().then(|| usual.to_owned())
     });
-    let mut client = Client::new(&options.url, Connector::new(ca)?)?;
+    let mut connector = Connector::new(ca)?;
+    if let Some(address) = &options.connect {
+        connector = connector.via(address);
+    }
+    let mut client = Client::new(&options.url, connector)?;
     if let Some(id) = options.correlation_id.as_deref().and_then(CorrelationId::parse) {
         client = client.with_correlation(&id);
     }
-    let token = match options.token.clone().filter(|token| !token.is_empty()) {
+    let given = match &options.token_file {
+        Some(file) => {
+            Some(std::fs::read_to_string(file).map_err(|why| client::Error::TokenFile(file.clone(), why))?)
+        }
+        None => options.token.clone(),
+    };
+    let token = match given.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()) {
         Some(token) => token,
         None => client.development_token(&options.user).await?,
     };
@@ -164,6 +193,12 @@ fn address(text: &str) -> Result<String, String> {
     } else {
         Err("write https://host or https://host:port, without a path".to_owned())
     }
+}
+
+fn place(text: &str) -> Result<String, String> {
+    let good =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    good.then(|| text.to_owned()).ok_or_else(|| "write host:port, for example 127.0.0.1:8443".to_owned())
 }
 
 fn patience(text: &str) -> Result<Duration, String> {

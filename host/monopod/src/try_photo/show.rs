@@ -77,8 +77,7 @@ impl Show {
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stdout());
-            let template =
-                format!("  {:<LABEL$} ▕{{bar:10}}▏ {{percent}} %  {{binary_bytes_per_sec}}", "uploading");
+            let template = format!("  {:<LABEL$} ▕{{bar:10}}▏ {{percent}} %", "uploading");
             let style =
                 ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
@@ -116,7 +115,7 @@ impl Show {
         match event.kind {
             Kind::Started => {
                 let key = clean(event.text("objectKey").unwrap_or_default());
-                self.line("started", &if self.terminal { shortened(&key) } else { key });
+                self.line("started", &key);
                 self.wait("analysis");
             }
             Kind::Progress => {
@@ -197,30 +196,19 @@ fn machine(payload: &Value) -> String {
     });
     let found: Vec<String> = [named, text("type")].into_iter().flatten().collect();
     let confidence = aggregate.get("confidence").and_then(Value::as_f64).unwrap_or(0.0);
-    let evidence = aggregate.get("evidence").and_then(Value::as_array).and_then(|all| all.first());
-    let evidence = evidence
-        .and_then(|e| e.get("kind"))
-        .and_then(Value::as_str)
-        .map(clean)
-        .or_else(|| text("typeSource"));
-    let by = evidence.map(|kind| format!(" ({})", kind.replace('-', " "))).unwrap_or_default();
+    let strongest = aggregate.get("evidence").and_then(Value::as_array).and_then(|all| all.first());
+    let of = |key: &str| strongest.and_then(|e| e.get(key)).and_then(Value::as_str).map(clean);
+    let by = of("kind").or_else(|| text("typeSource")).map(|kind| kind.replace('-', " "));
     if found.is_empty() {
-        return "no machine was recognised: the photo holds no evidence of one".to_owned();
+        return match (by, of("text")) {
+            (Some(by), Some(what)) => format!("no machine was recognised · {confidence:.2} ({by}: {what})"),
+            _ => "no machine was recognised: the photo holds no evidence of one".to_owned(),
+        };
     }
+    let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
     let doubt =
         if aggregate.get("isConfident") == Some(&Value::Bool(true)) { "" } else { " · not confident" };
     format!("{} · {confidence:.2}{by}{doubt}", found.join(" · "))
-}
-
-/// A key with its long name cut: `images/2026/11/23/0f3a….jpg`.
-fn shortened(key: &str) -> String {
-    let Some((folder, name)) = key.rsplit_once('/') else { return key.to_owned() };
-    match name.rsplit_once('.') {
-        Some((stem, extension)) if stem.len() > 8 && stem.is_ascii() => {
-            format!("{folder}/{}….{extension}", stem.get(..4).unwrap_or(stem))
-        }
-        _ => key.to_owned(),
-    }
 }
 
 /// Without what would move the cursor: it comes from elsewhere and goes to a terminal.
@@ -257,14 +245,9 @@ mod tests {
         let nothing = "no machine was recognised: the photo holds no evidence of one";
         assert_eq!(told(json!({ "confidence": 0, "isConfident": false })), nothing);
         assert_eq!(machine(&Value::Null), nothing);
+        let weak = json!({ "confidence": 0.2, "evidence": [{ "kind": "livery", "text": "much yellow" }] });
+        assert_eq!(told(weak), "no machine was recognised · 0.20 (livery: much yellow)");
         let hostile = json!({ "name": "\u{1b}[2JVolvo", "confidence": 1, "isConfident": true });
         assert_eq!(told(hostile), "[2JVolvo · 1.00");
-    }
-
-    #[test]
-    fn a_key_is_cut_where_nobody_reads_it() {
-        assert_eq!(shortened("images/2026/11/23/0f3a7788-1122.jpg"), "images/2026/11/23/0f3a….jpg");
-        assert_eq!(shortened("a.jpg"), "a.jpg");
-        assert_eq!(shortened("images/äöüäöüäöü.jpg"), "images/äöüäöüäöü.jpg");
     }
 }

@@ -115,7 +115,7 @@ async fn graphql(State(fake): Shared, headers: HeaderMap, body: Bytes) -> Respon
     let tell = |kind, event| fake.events.send((kind, event)).unwrap();
     tell("started", ids.clone());
     tell("progress", with(json!({ "step": "recognition", "state": "started" })));
-    let failed = with(json!({ "success": false, "step": "recognition", "reason": "not a picture" }));
+    let failed = with(json!({ "step": "recognition", "reason": "not a picture" }));
     match fake.does {
         Does::FailsTheAnalysis => {
             tell("completed", with(json!({ "success": false })));

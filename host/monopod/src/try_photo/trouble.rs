@@ -31,6 +31,7 @@ pub(super) fn of(error: &Error, url: &str) -> Trouble {
     let fix = match error {
         Error::Address(_) => "write --url https://host:port; http only for this machine".to_owned(),
         Error::Token => "give the token alone, in one line, without `Bearer`".to_owned(),
+        Error::TokenFile(..) => "name a file that holds the token alone with --token-file".to_owned(),
         Error::Connect(Connect::Connect(..) | Connect::Slow(_)) => {
             "start the platform with `make run`, or name another with --url".to_owned()
         }

@@ -23,7 +23,7 @@ async fn everything_is_found_again_after_a_drop_without_close() {
     let it = it.reopen();
     assert_eq!(it.value("a").await.as_deref(), Some("1"));
     assert_eq!(it.deliveries("mail").await.len(), 1);
-    assert_eq!(it.store.next_timer().await.unwrap(), Some(5));
+    assert_eq!(it.next_timer().await, Some(5));
 }
 
 #[tokio::test]

@@ -55,6 +55,12 @@ pub fn open_in(folder: &Path) -> Result<(Arc<SqliteStore>, Arc<Listener>), OpenE
 }
 
 impl Fixture {
+    /// When the next timer is due, if there is one.
+    pub async fn next_timer(&self) -> Option<Millis> {
+        let due = self.store.timers_due(u64::MAX >> 1, 1).await.unwrap();
+        due.first().map(|timer| timer.due_at)
+    }
+
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, listener) = open_in(folder.path()).unwrap();

@@ -12,7 +12,7 @@ async fn timers_are_due_soonest_first_with_what_they_were_set_with() {
     it.store.commit(set("soon", 100, "s")).await.unwrap();
     assert_eq!(it.told(), [Told::TimerSet(300), Told::TimerSet(100)]);
     let it = it.reopen();
-    assert_eq!(it.store.next_timer().await.unwrap(), Some(100));
+    assert_eq!(it.next_timer().await, Some(100));
     assert!(it.store.timers_due(99, 10).await.unwrap().is_empty());
     let due = it.store.timers_due(u64::MAX, 10).await.unwrap();
     let names: Vec<_> = due.iter().map(|timer| &*timer.id.name).collect();
@@ -29,7 +29,7 @@ async fn a_replaced_timer_does_not_fire_as_the_old_one() {
     it.store.commit(set("t", 100, "old")).await.unwrap();
     let old = it.store.timers_due(100, 1).await.unwrap().remove(0);
     it.store.commit(set("t", 200, "new")).await.unwrap();
-    assert_eq!(it.store.next_timer().await.unwrap(), Some(200));
+    assert_eq!(it.next_timer().await, Some(200));
     let fired = caused_by(Cause::Timer { id: old.id.clone(), version: old.version });
     assert!(matches!(it.store.commit(fired).await, Err(Error::Settled)));
     let failed = it.store.timer_failed(old.id, old.version, "x".into(), Verdict::Retry(0)).await;
@@ -46,7 +46,7 @@ async fn a_cancelled_timer_is_gone_and_cancelling_nothing_is_no_error() {
         unit.timers.insert(timer("t"), TimerChange::Cancel);
         it.store.commit(unit).await.unwrap();
     }
-    assert_eq!(it.store.next_timer().await.unwrap(), None);
+    assert_eq!(it.next_timer().await, None);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_timer_fires_once_and_may_set_itself_again() {
     assert!(matches!(it.store.commit(caused_by(cause)).await, Err(Error::Settled)));
     let cause = Cause::Timer { id: second.id, version: second.version };
     it.store.commit(caused_by(cause)).await.unwrap();
-    assert_eq!(it.store.next_timer().await.unwrap(), None);
+    assert_eq!(it.next_timer().await, None);
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_failing_timer_comes_back_and_ends_as_a_dead_letter() {
     let again = it.store.timers_due(500, 1).await.unwrap().remove(0);
     assert_eq!((again.attempt, again.version, again.due_at), (2, version, 500));
     it.store.timer_failed(id, version, "last".into(), Verdict::DeadLetter).await.unwrap();
-    assert_eq!(it.store.next_timer().await.unwrap(), None);
+    assert_eq!(it.next_timer().await, None);
     let dead = it.last("timers.billing.dead").await.unwrap();
     assert_eq!((&dead.payload[..], dead.key.as_deref()), (&b"content"[..], Some("t")));
     assert_eq!(dead.owner, Some(owner()));

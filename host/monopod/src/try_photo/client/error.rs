@@ -1,5 +1,7 @@
 //! Why a client did not get what it asked for.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::{Response, StatusCode};
@@ -15,6 +17,9 @@ pub enum Error {
     /// The token holds characters that no token has.
     #[error("this is not a token")]
     Token,
+    /// The file with the token cannot be read.
+    #[error("the token's file {} cannot be read", .0.display())]
+    TokenFile(PathBuf, #[source] std::io::Error),
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] monopod_edge::client::Error),

@@ -1,0 +1,196 @@
+//! The programs of a cluster: from Debian's packages and from Go modules, built once for each
+//! version into the cache. Nothing of them is the product's.
+
+use crate::debian;
+use crate::place::Place;
+use crate::process;
+use crate::ui::Step;
+use anyhow::{Context as _, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const KUBERNETES: &str = "1.35.4";
+const CONTAINERD: &str = "2.2.9";
+const COREDNS: &str = "1.14.7";
+const HELM: &str = "3.22.0";
+const PAUSE: &str = "1";
+
+/// The names under which the one program of a node is started.
+const PARTS: [&str; 6] =
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
+
+/// Debian's packages, each with a file of it.
+const CONTROL: [(&str, &str); 2] = [("etcd-server", "/usr/bin/etcd"), ("openssl", "/usr/bin/openssl")];
+const NODE: [(&str, &str); 5] = [
+    ("runc", "/usr/sbin/runc"),
+    ("containernetworking-plugins", "/usr/lib/cni/ptp"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("nftables", "/usr/sbin/nft"),
+    ("iptables", "/usr/sbin/iptables"),
+];
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    root: PathBuf,
+}
+
+impl Tools {
+    /// Where they would be; whether they are, `ready` sees to.
+    pub fn new(place: &Place) -> Self {
+        Self { root: place.tools() }
+    }
+
+    /// A part of Kubernetes, or its client.
+    pub fn kubernetes(&self, part: &str) -> PathBuf {
+        self.root.join(format!("kubernetes-{KUBERNETES}/bin")).join(part)
+    }
+
+    /// A program of containerd.
+    pub fn containerd(&self, program: &str) -> PathBuf {
+        self.root.join(format!("containerd-{CONTAINERD}/bin")).join(program)
+    }
+
+    /// The name server.
+    pub fn coredns(&self) -> PathBuf {
+        self.root.join(format!("coredns-{COREDNS}/bin/coredns"))
+    }
+
+    /// Helm.
+    pub fn helm(&self) -> PathBuf {
+        self.root.join(format!("helm-{HELM}/bin/helm"))
+    }
+
+    /// What holds a pod's namespaces.
+    pub fn pause(&self) -> PathBuf {
+        self.root.join(format!("pause-{PAUSE}/bin/pause"))
+    }
+}
+
+/// Brings what an API server needs, and Helm.
+pub fn control(place: &Place, step: &mut Step) -> Result<Tools> {
+    let tools = Tools::new(place);
+    packages(&CONTROL, step)?;
+    kubernetes(place, &tools, step)?;
+    install(place, step, &tools.helm(), &format!("helm.sh/helm/v3/cmd/helm@v{HELM}"), |go| {
+        // Without it Helm calls itself a development version.
+        go.arg(format!("-ldflags=-s -w -X helm.sh/helm/v3/internal/version.version=v{HELM}"));
+    })?;
+    Ok(tools)
+}
+
+/// Brings what a whole node needs.
+pub fn node(place: &Place, step: &mut Step) -> Result<Tools> {
+    let tools = control(place, step)?;
+    packages(&NODE, step)?;
+    let module = "github.com/containerd/containerd/v2";
+    for program in ["ctr", "containerd-shim-runc-v2", "containerd"] {
+        let package = format!("{module}/cmd/{program}@v{CONTAINERD}");
+        install(place, step, &tools.containerd(program), &package, |go| {
+            go.arg("-tags=no_btrfs,no_devmapper,no_zfs,no_aufs");
+            go.arg(format!("-ldflags=-s -w -X {module}/version.Version=v{CONTAINERD}"));
+        })?;
+    }
+    install(place, step, &tools.coredns(), &format!("github.com/coredns/coredns@v{COREDNS}"), |go| {
+        go.args(["-tags=grpcnotrace", "-ldflags=-s -w"]);
+    })?;
+    build(place, step, &tools.pause(), "tests/cluster/pause", |go| _ = go.arg("-ldflags=-s -w"))?;
+    Ok(tools)
+}
+
+fn packages(wanted: &[(&'static str, &str)], step: &mut Step) -> Result<()> {
+    let missing: Vec<_> =
+        wanted.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !debian::is_root() || !debian::has_apt() {
+        bail!("a cluster needs {}. Run: {}", missing.join(" "), debian::command_line(&missing));
+    }
+    debian::install(step, &missing)
+}
+
+/// One program for all parts: they share nearly all of their code.
+fn kubernetes(place: &Place, tools: &Tools, step: &mut Step) -> Result<()> {
+    let node = tools.kubernetes("node");
+    let minor = KUBERNETES.split('.').nth(1).unwrap_or_default();
+    let mut flags = String::from("-ldflags=-s -w");
+    // Without them the server reports a version that Helm and clients misunderstand.
+    for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+        flags.push_str(&format!(
+            " -X {package}.gitVersion=v{KUBERNETES} -X {package}.gitMajor=1 -X {package}.gitMinor={minor} \
+             -X {package}.gitTreeState=clean"
+        ));
+    }
+    build(place, step, &node, "tests/cluster/node", |go| _ = go.args(["-tags=grpcnotrace,notest", &flags]))?;
+    for part in PARTS {
+        let link = tools.kubernetes(part);
+        if std::fs::read_link(&link).is_err() {
+            std::os::unix::fs::symlink("node", &link)
+                .with_context(|| format!("cannot make {}", link.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn build(
+    place: &Place,
+    step: &mut Step,
+    program: &Path,
+    source: &str,
+    more: impl FnOnce(&mut Command),
+) -> Result<()> {
+    if program.is_file() {
+        return Ok(());
+    }
+    let mut go = go(place, "build")?;
+    go.current_dir(place.root.join(source)).arg("-o").arg(program);
+    more(&mut go);
+    run(go.arg("."), step, source, program)
+}
+
+fn install(
+    place: &Place,
+    step: &mut Step,
+    program: &Path,
+    package: &str,
+    more: impl FnOnce(&mut Command),
+) -> Result<()> {
+    if program.is_file() {
+        return Ok(());
+    }
+    let mut go = go(place, "install")?;
+    if let Some(folder) = program.parent() {
+        go.env("GOBIN", folder);
+    }
+    more(&mut go);
+    run(go.arg(package), step, package, program)
+}
+
+fn run(go: &mut Command, step: &mut Step, what: &str, program: &Path) -> Result<()> {
+    let text = format!("building {what} (once for each version, minutes)");
+    let answer = process::ask(go, None, &mut || step.tick(&text))?;
+    if !answer.ending.ok() {
+        bail!("go could not build {what}: {}", answer.err.trim());
+    }
+    if program.is_file() { Ok(()) } else { bail!("go built {what}, but {} is not there", program.display()) }
+}
+
+fn go(place: &Place, verb: &str) -> Result<Command> {
+    let program = ["go", "/usr/local/go/bin/go"]
+        .into_iter()
+        .find(|name| debian::on_path(name) || Path::new(name).is_file());
+    let Some(program) = program else {
+        bail!("building a cluster's programs needs Go 1.25 or newer: https://go.dev/dl")
+    };
+    let cache = place.cache.join("go");
+    let mut command = Command::new(program);
+    // Beside everything else, so that seven gigabytes can be deleted in one place.
+    command
+        .arg(verb)
+        .arg("-trimpath")
+        .env("GOMODCACHE", cache.join("mod"))
+        .env("GOCACHE", cache.join("build"));
+    command.env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false").env("GOTOOLCHAIN", "local");
+    Ok(command)
+}

@@ -1,0 +1,158 @@
+//! `ping` per second over kept TLS connections, under `wrk`, against a native handler.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use http_body_util::Full;
+use monopod_tests::client::Client;
+use monopod_tests::host::Host;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::NAME;
+use crate::book::Book;
+use crate::figure::{Better, Figure, Goal, Peer, median};
+use crate::{machine, peer};
+
+/// Rounds, each of both.
+const ROUNDS: usize = 5;
+/// Seconds of one side in a round.
+const SECONDS: u32 = 8;
+/// Seconds before the first round, for each: connections, caches, the processor's clock.
+const WARM: u32 = 2;
+/// Connections. One thread of `wrk` serves them all.
+const CONNECTIONS: u32 = 32;
+
+const SCRIPT: &str = r#"wrk.method = "POST"
+wrk.body = '{"query":"{ping}"}'
+wrk.headers["Content-Type"] = "application/json"
+"#;
+
+/// Requests per second, and what they cost.
+#[derive(Debug, Default)]
+struct Side {
+    rate: Vec<f64>,
+    /// Microseconds of processor for one request, of the server alone.
+    cost: Vec<f64>,
+}
+
+/// Measures with the running host.
+pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
+    if let Err(why) = wrk_is_here().await {
+        return book.say(&format!("ping is not measured: {why}"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("ping.lua");
+    std::fs::write(&script, SCRIPT).unwrap();
+    let (peer, peer_url) = start_peer(folder.path(), host, client).await;
+    let peer_pid = peer.id().unwrap();
+
+    let url = format!("{}/graphql", host.url());
+    let (mut ours, mut theirs) = (Side::default(), Side::default());
+    wrk(&script, &url, WARM).await;
+    wrk(&script, &peer_url, WARM).await;
+    // What the generator took of the processors while it measured ours.
+    let mut generator = Vec::new();
+    for round in 1..=ROUNDS {
+        book.say(&format!("ping per second, and the peer's, round {round} of {ROUNDS}"));
+        let before = machine::processor_of_children();
+        side(&mut ours, host.pid(), &script, &url).await;
+        generator.push((machine::processor_of_children() - before) / f64::from(SECONDS));
+        side(&mut theirs, peer_pid, &script, &peer_url).await;
+    }
+    drop(peer);
+    let about = format!(
+        "wrk -t1 -c{CONNECTIONS} -d{SECONDS}s, POST {{\"query\":\"{{ping}}\"}}, HTTP/1.1 kept over TLS 1.3; a fresh \
+         instance of the component for each; no token, no state; wrk itself took {:.2} of the cores",
+        median(&generator)
+    );
+    let peer = |values| Some(Peer { name: peer::name(), values });
+    book.add(
+        NAME,
+        Figure {
+            metric: "ping over TLS",
+            values: ours.rate,
+            unit: "1/s",
+            better: Better::Higher,
+            peer: peer(theirs.rate),
+            goal: Goal::AtLeast(30_000.0),
+            about,
+        },
+    );
+    book.add(
+        NAME,
+        Figure {
+            metric: "processor time of a ping",
+            values: ours.cost,
+            unit: "us",
+            better: Better::Lower,
+            peer: peer(theirs.cost),
+            goal: Goal::None,
+            about: "of the server's process, kernel included, under the same load".to_owned(),
+        },
+    );
+}
+
+async fn side(side: &mut Side, pid: u32, script: &Path, url: &str) {
+    let before = machine::processor(pid);
+    let (rate, requests) = wrk(script, url, SECONDS).await;
+    side.rate.push(rate);
+    side.cost.push((machine::processor(pid) - before) * 1e6 / requests);
+}
+
+/// Runs `wrk`; requests per second, and how many in all. Panics if one was not answered well.
+async fn wrk(script: &Path, url: &str, seconds: u32) -> (f64, f64) {
+    let mut command = Command::new("wrk");
+    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "-s"]).arg(script).arg(url);
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && !text.contains("Non-2xx") && !text.contains("Socket errors"),
+        "wrk: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    let all = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
+    (rate.unwrap_or_else(|| panic!("wrk: {text}")), all.unwrap_or_else(|| panic!("wrk: {text}")))
+}
+
+/// Starts the peer with the host's certificate and with what the host answers.
+async fn start_peer(folder: &Path, host: &Host, client: &Client) -> (Child, String) {
+    let edge = host.setup().state.join("edge");
+    for file in [peer::CERTIFICATE, peer::KEY] {
+        std::fs::copy(edge.join(file), folder.join(file)).unwrap();
+    }
+    let request = http::Request::post(format!("{}/graphql", host.url()))
+        .header("content-type", "application/json")
+        .body(Full::from(r#"{"query":"{ping}"}"#))
+        .unwrap();
+    let answer = client.send(request).await.unwrap();
+    assert_eq!(answer.body().as_ref(), br#"{"data":{"ping":"pong"}}"#);
+    // hyper writes these two by itself.
+    let head = answer.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "content-length" | "date"));
+    let head: Vec<_> = head.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    std::fs::write(folder.join(peer::HEAD), head.join("\n")).unwrap();
+    std::fs::write(folder.join(peer::BODY), answer.body()).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg("peer")
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let port = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+    (child, format!("https://localhost:{port}/graphql"))
+}
+
+/// Installs `wrk` if it is missing and may be installed.
+async fn wrk_is_here() -> Result<(), String> {
+    let here = || Command::new("wrk").arg("-v").stdout(Stdio::null()).status();
+    if here().await.is_ok() {
+        return Ok(());
+    }
+    let install = Command::new("apt-get").args(["install", "-y", "wrk"]).stdout(Stdio::null()).status().await;
+    match (install, here().await) {
+        (Ok(_), Ok(_)) => Ok(()),
+        _ => Err("wrk is missing. Run: sudo apt-get install -y wrk".to_owned()),
+    }
+}

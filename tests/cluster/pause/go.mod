@@ -1,0 +1,3 @@
+module monopod.example/pause
+
+go 1.25.0
