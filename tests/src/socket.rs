@@ -93,9 +93,14 @@ impl Socket {
     }
 
     async fn receive(&mut self) -> Result<Value, Closed> {
+        // One bound for all of it: a connection is kept alive with messages that say nothing.
+        let received = tokio::time::timeout(PATIENCE, self.frames()).await;
+        received.unwrap_or_else(|_| panic!("nothing came within {PATIENCE:?}"))
+    }
+
+    async fn frames(&mut self) -> Result<Value, Closed> {
         loop {
-            let heard = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-            match heard.unwrap_or_else(|_| panic!("nothing came within {PATIENCE:?}")) {
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(frame))) => {
                     let (code, reason) =

@@ -61,6 +61,12 @@ impl Stream {
 
     /// The next event; none at the stream's end. Comments are passed over.
     pub async fn next(&mut self) -> Option<Event> {
+        // One bound for all of it: a stream is kept alive with comments.
+        let next = tokio::time::timeout(PATIENCE, self.frames()).await;
+        next.unwrap_or_else(|_| panic!("nothing came within {PATIENCE:?}"))
+    }
+
+    async fn frames(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.rest.windows(2).position(|two| two == b"\n\n") {
                 let block = self.rest.split_to(end + 2);
@@ -69,11 +75,8 @@ impl Stream {
                 }
                 continue;
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
-            match frame.unwrap_or_else(|_| panic!("nothing came within {PATIENCE:?}")) {
-                Some(frame) => self.rest.extend_from_slice(frame.unwrap().data_ref().unwrap()),
-                None => return None,
-            }
+            let frame = self.body.frame().await?;
+            self.rest.extend_from_slice(frame.unwrap().data_ref().unwrap());
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::identity::Owner;
 use crate::message::{Delivery, DeliveryId, Message, Timer, TimerId};
 use crate::name::{ComponentName, TopicName};
 use crate::unit::{Key, Range, Record, Unit};
@@ -43,6 +44,9 @@ pub struct Retained {
     pub key: Option<Arc<str>>,
     /// Of this action.
     pub correlation: Option<String>,
+    /// Of a chain that this user began. Clients choose their correlation ids, so another
+    /// user's message may have the same.
+    pub owner: Option<Owner>,
 }
 
 /// The store. All methods are cancel-safe: a commit that was handed over happens or

@@ -155,7 +155,9 @@ impl Feed {
                 wanted.key = Some(value.into());
             }
         }
-        (wanted != Retained::default()).then_some(wanted)
+        let narrowed = wanted != Retained::default();
+        wanted.owner = Some(self.owner.clone());
+        narrowed.then_some(wanted)
     }
 
     fn argument(&self, term: &Filter) -> Option<&Json<'static>> {

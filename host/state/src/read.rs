@@ -1,6 +1,7 @@
 //! The questions asked of the store. Each is a function of a connection: a reader of
 //! the pool, or the writer's own, which also sees what its transaction did so far.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use monopod_core::Millis;
@@ -135,17 +136,25 @@ pub(crate) fn last(
     let topic = topic.as_str();
     let mut bound: Vec<&dyn ToSql> = vec![&topic];
     let mut sql = format!("SELECT {} FROM messages m WHERE m.topic = ?1", rows::MESSAGE);
+    let mut also = |column: &str, value| {
+        bound.push(value);
+        // Writing to a String cannot fail.
+        let _ = write!(sql, " AND m.{column} = ?{}", bound.len());
+    };
     // Without a key or an action the index by age finds the last one at once.
     let mut order = "m.published_at DESC, m.sequence DESC";
     if let Some(key) = &retained.key {
-        bound.push(key);
-        sql.push_str(" AND m.key = ?2");
+        also("key", key);
         order = "m.sequence DESC";
     }
     if let Some(correlation) = &retained.correlation {
-        bound.push(correlation);
-        sql.push_str(if bound.len() == 2 { " AND m.correlation = ?2" } else { " AND m.correlation = ?3" });
+        also("correlation", correlation);
         order = "m.sequence DESC";
+    }
+    let owner = retained.owner.as_ref().map(|owner| (&*owner.issuer, &*owner.subject));
+    if let Some((issuer, subject)) = &owner {
+        also("issuer", issuer);
+        also("subject", subject);
     }
     connection
         .prepare_cached(&format!("{sql} ORDER BY {order} LIMIT 1"))?

@@ -75,7 +75,8 @@ impl Remote {
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
         let request = http::Request::get(uri.path_and_query().map_or("/", |it| it.as_str()))
             .header("host", uri.authority().map_or("", |it| it.as_str()))
-            .header("accept", "application/json")
+            // Key sets have a type of their own (RFC 7517), which some issuers insist on.
+            .header("accept", "application/json, application/jwk-set+json")
             .body(Empty::<Bytes>::new())
             .map_err(|e| failed(&e))?;
         let exchange = async {

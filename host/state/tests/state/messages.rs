@@ -1,5 +1,6 @@
 //! Messages: publishing, settling, retries, dead letters, the last one for who comes late.
 
+use monopod_core::identity::Owner;
 use monopod_core::store::{Error, Retained, Store, Verdict};
 use monopod_core::unit::Cause;
 
@@ -173,7 +174,8 @@ async fn a_late_subscriber_finds_the_last_message_of_its_key_or_action() {
     it.publish(message("orders", "other topic")).await;
     let topic = "news".parse().unwrap();
     let check = async |key: Option<&str>, correlation: Option<&str>, expect: Option<&str>| {
-        let retained = Retained { key: key.map(Into::into), correlation: correlation.map(Into::into) };
+        let retained =
+            Retained { key: key.map(Into::into), correlation: correlation.map(Into::into), owner: None };
         let found = it.store.last(&topic, &retained).await.unwrap();
         assert_eq!(found.as_ref().map(|found| &*found.id), expect, "{retained:?}");
     };
@@ -184,6 +186,19 @@ async fn a_late_subscriber_finds_the_last_message_of_its_key_or_action() {
     check(Some("b"), Some("y"), Some("2")).await;
     check(Some("c"), None, None).await;
     check(None, Some("z"), None).await;
+
+    // Another user's newer message of the same action does not hide one's own.
+    let mut foreign = message("news", "foreign");
+    foreign.correlation = monopod_core::context::CorrelationId::parse("x").unwrap();
+    foreign.owner = Some(Owner { issuer: "issuer".into(), subject: "stranger".into() });
+    it.publish(foreign).await;
+    check(None, Some("x"), Some("foreign")).await;
+    let own =
+        Retained { correlation: Some("x".into()), owner: message("news", "").owner, ..Retained::default() };
+    assert_eq!(
+        it.store.last(&topic, &own).await.unwrap().map(|found| found.id.to_string()).as_deref(),
+        Some("4")
+    );
 }
 
 #[tokio::test]
