@@ -44,9 +44,10 @@ impl Book {
         let mut rows = vec![header.map(str::to_owned)];
         for (bench, figure) in &self.figures {
             let [least, greatest] = figure.spread().map(round);
-            let peer = figure.peer.as_ref().map(|peer| {
-                format!("{} {}", round(crate::figure::median(&peer.values)), peer.name)
-            });
+            let peer = figure
+                .peer
+                .as_ref()
+                .map(|peer| format!("{} {}", round(crate::figure::median(&peer.values)), peer.name));
             rows.push([
                 (*bench).to_owned(),
                 figure.metric.to_owned(),
@@ -71,10 +72,14 @@ impl Book {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
             println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
-        let origin: Vec<_> = self.origin.iter().map(|(name, value)| match value {
-            Value::String(text) => format!("{name} {text}"),
-            other => format!("{name} {other}"),
-        }).collect();
+        let origin: Vec<_> = self
+            .origin
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) => format!("{name} {text}"),
+                other => format!("{name} {other}"),
+            })
+            .collect();
         println!("\n{}, load average {} now", origin.join(", "), machine::load());
     }
 }

@@ -26,7 +26,8 @@ fn cpu() -> String {
 
 fn commit() -> String {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").current_dir(monopod_tests::checkout()).args(arguments).output().ok()?;
+        let output =
+            Command::new("git").current_dir(monopod_tests::checkout()).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".to_owned() };

@@ -17,6 +17,7 @@ mod book;
 mod figure;
 mod machine;
 mod peer;
+mod pod;
 mod spine;
 
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ use book::Book;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What can be measured.
-const NAMES: [&str; 1] = ["spine"];
+const NAMES: [&str; 2] = ["spine", "pod"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|wanted| wanted == name);
     if wanted("spine") {
         runtime.block_on(spine::measure(&mut book));
+    }
+    if wanted("pod") {
+        pod::measure(&runtime, &mut book);
     }
     book.table();
     ExitCode::SUCCESS

@@ -83,7 +83,7 @@ async fn a_confirmation_whose_client_left_counts_once_or_not_at_all() {
         let head = head(&client, "POST", "/graphql", "application/json", body.len());
         let mut message = [head.as_bytes(), &body].concat();
         if random.one_in(UNFINISHED) {
-            message.truncate(usize::try_from(random.next()).unwrap() % message.len());
+            message.truncate(usize::try_from(random.number()).unwrap() % message.len());
         }
         let mut cut = client.raw().await;
         cut.write_all(&message).await.unwrap();
@@ -111,7 +111,10 @@ async fn a_confirmation_whose_client_left_counts_once_or_not_at_all() {
         states.insert(id.clone(), upload["state"].as_str().unwrap_or_default().to_owned());
     }
     host.stop().await;
-    assert!(0 < happened && happened < LEAVERS, "SEED={seed}: {happened} of {LEAVERS} counted: nothing was shown");
+    assert!(
+        0 < happened && happened < LEAVERS,
+        "SEED={seed}: {happened} of {LEAVERS} counted: nothing was shown"
+    );
     println!("note: {happened} of {LEAVERS} confirmations counted although their client had left");
     let wrong = audit::violations(&ledger.entries(), &audit::look(&setup.state), &states);
     assert!(wrong.is_empty(), "SEED={seed}\n{}", wrong.join("\n"));

@@ -250,7 +250,13 @@ async fn a_disk_that_fills_up_under_load_loses_nothing_that_was_acknowledged() {
 }
 
 /// Uploads until `ended`; how often something was refused.
-async fn uploads(owner: usize, client: Client, ledger: Arc<Ledger>, mut random: Random, ended: Instant) -> usize {
+async fn uploads(
+    owner: usize,
+    client: Client,
+    ledger: Arc<Ledger>,
+    mut random: Random,
+    ended: Instant,
+) -> usize {
     let mut refused = 0;
     while Instant::now() < ended {
         let photo = Photo::small(&mut random, true);

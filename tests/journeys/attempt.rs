@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, House, monopod, token, trackunit};
+use crate::support::{Finished, House, Platform, monopod, token, trackunit};
 
 /// Tries a photo of the repository, or another file, at a platform.
 async fn tried(house: &House, photo: &Path, more: &[&str]) -> Finished {
@@ -27,7 +27,13 @@ async fn a_photo_that_is_completed_ends_with_0_and_tells_the_machine() {
     let house = trackunit().await;
     let shown = tried(&house, &sample("excavator-tagged.jpg"), &["--user", "attempt.people"]).await;
     assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{shown:?}");
-    for text in ["excavator-tagged.jpg", "uploaded", "started", "Volvo EC220E · excavator · 0.97 (fleet tag)", "completed"] {
+    for text in [
+        "excavator-tagged.jpg",
+        "uploaded",
+        "started",
+        "Volvo EC220E · excavator · 0.97 (fleet tag)",
+        "completed",
+    ] {
         assert!(shown.out.contains(text), "{text}: {}", shown.out);
     }
     // A photo in which nothing is found is completed as well.
@@ -91,7 +97,10 @@ async fn what_cannot_be_sent_ends_with_1_and_says_why_and_what_to_do() {
         let told = tried(&house, &photo, &["--json"]).await;
         let events = told.json();
         assert_eq!((told.code, words(&events)), (1, vec!["error"]), "{told:?}");
-        assert!(!events[0]["message"].as_str().unwrap().is_empty() && !events[0]["fix"].as_str().unwrap().is_empty());
+        assert!(
+            !events[0]["message"].as_str().unwrap().is_empty()
+                && !events[0]["fix"].as_str().unwrap().is_empty()
+        );
     }
 }
 
@@ -117,6 +126,16 @@ async fn a_platform_that_cannot_be_used_ends_with_1_and_says_why_and_what_to_do(
 }
 
 #[tokio::test]
+async fn a_result_that_does_not_come_in_time_ends_with_1_and_says_how_to_wait_longer() {
+    let house = House::of(&Platform::trackunit().without("vision-adapter")).await;
+    let told = tried(&house, &sample("excavator-tagged.jpg"), &["--timeout", "1s", "--json"]).await;
+    told.refused(1, &["no result within 1 s", "--timeout"]);
+    let events = told.json();
+    assert_eq!(words(&events).last(), Some(&"error"), "{events:?}");
+    assert!(words(&events).contains(&"started"), "what came was told: {events:?}");
+}
+
+#[tokio::test]
 async fn up_passes_the_result_of_a_photo_on() {
     let bundles = monopod_tests::bundles();
     let platform = monopod_tests::checkout().join("components/trackunit.toml");
@@ -127,8 +146,19 @@ async fn up_passes_the_result_of_a_photo_on() {
         std::os::unix::fs::symlink(crate::support::compiled().await, state.join("cache")).unwrap();
         let photo = sample(photo);
         let path = |path: &std::path::PathBuf| path.to_str().unwrap().to_owned();
-        let arguments = ["up", &path(&platform), "--bundles", &path(&bundles), "--state", &path(&state), "--listen",
-            "127.0.0.1:0", "--try", &path(&photo), "--once"];
+        let arguments = [
+            "up",
+            &path(&platform),
+            "--bundles",
+            &path(&bundles),
+            "--state",
+            &path(&state),
+            "--listen",
+            "127.0.0.1:0",
+            "--try",
+            &path(&photo),
+            "--once",
+        ];
         let ended = monopod(folder.path(), arguments).await;
         assert_eq!(ended.code, code, "{}: {ended:?}", photo.display());
     }

@@ -57,7 +57,9 @@ async fn a_grant_that_a_component_needs_and_has_not_is_named_with_the_line_to_ad
     let file = Platform::trackunit().with("buckets = [\"sessions\"]\n", "").write(folder.path());
     let bundles = monopod_tests::bundles();
     let arguments = ["check".into(), file.into_os_string(), "--bundles".into(), bundles.into_os_string()];
-    monopod(folder.path(), arguments).await.refused(64, &["ingestion", "buckets = [\"sessions\"]", "platform.toml:"]);
+    monopod(folder.path(), arguments)
+        .await
+        .refused(64, &["ingestion", "buckets = [\"sessions\"]", "platform.toml:"]);
 }
 
 #[tokio::test]

@@ -26,7 +26,8 @@ fn dummy() -> String {
 
 #[tokio::test]
 async fn a_claim_that_does_not_fit_is_refused_with_what_was_found_and_can_be_mended() {
-    let phone = trackunit().await.phone("confirm.misfit").await;
+    let house = trackunit().await;
+    let phone = house.phone("confirm.misfit").await;
     let photo = small();
     let (size, truth) = (photo.bytes.len(), monopod_tests::digest(&photo.bytes));
     let begun = phone.start(&photo).await;
@@ -51,16 +52,22 @@ async fn a_claim_that_does_not_fit_is_refused_with_what_was_found_and_can_be_men
 
 #[tokio::test]
 async fn a_claim_of_the_wrong_form_is_refused_field_by_field() {
-    let phone = trackunit().await.phone("confirm.form").await;
+    let house = trackunit().await;
+    let phone = house.phone("confirm.form").await;
     let photo = small();
     let begun = phone.start(&photo).await;
     phone.put(&begun, &photo).await;
     let truth = monopod_tests::digest(&photo.bytes);
     let form = json!({ "checksum": ["must be sha256: and 64 hexadecimal digits"] });
-    for checksum in ["", "sha256:", &truth[7..], &truth[..70], &truth.replace("sha256", "md5"), &format!("{truth}0")] {
+    for checksum in
+        ["", "sha256:", &truth[7..], &truth[..70], &truth.replace("sha256", "md5"), &format!("{truth}0")]
+    {
         assert_eq!(fields(&phone, claim(&begun.id, photo.bytes.len(), checksum)).await, form, "{checksum:?}");
     }
-    assert_eq!(fields(&phone, claim(&begun.id, 0, &truth)).await, json!({ "bytes": ["must be greater than 0"] }));
+    assert_eq!(
+        fields(&phone, claim(&begun.id, 0, &truth)).await,
+        json!({ "bytes": ["must be greater than 0"] })
+    );
     let all = fields(&phone, claim("", 0, "")).await;
     assert_eq!(all.as_object().unwrap().keys().collect::<Vec<_>>(), ["bytes", "checksum", "uploadId"]);
     let error = phone.refusal(CONFIRM, claim("no-upload", 7, &truth)).await;
@@ -69,14 +76,15 @@ async fn a_claim_of_the_wrong_form_is_refused_field_by_field() {
 
 #[tokio::test]
 async fn a_confirmation_before_the_photo_is_refused_and_may_come_again() {
-    let phone = trackunit().await.phone("confirm.early").await;
+    let house = trackunit().await;
+    let phone = house.phone("confirm.early").await;
     let photo = small();
     let begun = phone.start(&photo).await;
     let claim = claim(&begun.id, photo.bytes.len(), &monopod_tests::digest(&photo.bytes));
     let error = phone.refusal(CONFIRM, claim).await;
-    // The component's own code, so that clients can tell it from other conflicts.
-    assert_eq!(error["extensions"]["code"], "NOT_UPLOADED", "{error}");
-    assert_eq!(error["extensions"]["http"]["status"], 409, "{error}");
+    // With the component's own code, so that clients can tell it from other conflicts.
+    let told = json!({ "code": "CONFLICT", "http": { "status": 409 }, "reason": "NOT_UPLOADED" });
+    assert_eq!(error["extensions"], told);
     assert!(error["message"].as_str().unwrap().contains("PUT"), "it says what to do: {error}");
     phone.put(&begun, &photo).await;
     phone.confirm(&begun, &photo).await;
@@ -85,7 +93,8 @@ async fn a_confirmation_before_the_photo_is_refused_and_may_come_again() {
 
 #[tokio::test]
 async fn confirming_twice_gives_the_same_answer_one_analysis_and_one_event() {
-    let phone = trackunit().await.phone("confirm.twice").await;
+    let house = trackunit().await;
+    let phone = house.phone("confirm.twice").await;
     let photo = small();
     let begun = phone.start(&photo).await;
     phone.put(&begun, &photo).await;
@@ -148,7 +157,7 @@ async fn report_accepts_old_clients_that_send_a_dummy_and_records_the_difference
     // Nothing else is let through by it: form, presence, owner.
     let other = phone.start(&photo).await;
     let error = phone.refusal(CONFIRM, claim(&other.id, 1, &dummy())).await;
-    assert_eq!(error["extensions"]["code"], "NOT_UPLOADED", "{error}");
+    assert_eq!(error["extensions"]["reason"], "NOT_UPLOADED", "{error}");
     assert_eq!(fields(&phone, claim(&other.id, 1, "x")).await.as_object().unwrap().len(), 1);
     // A claim that fits leaves no note.
     phone.put(&other, &photo).await;

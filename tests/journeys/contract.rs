@@ -71,7 +71,8 @@ const FIELDS: &str = "
 
 #[track_caller]
 fn has_keys(value: &Value, keys: &[&str]) {
-    let mut found: Vec<_> = value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().collect();
+    let mut found: Vec<_> =
+        value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().collect();
     found.sort();
     let mut keys = keys.to_vec();
     keys.sort_unstable();
@@ -138,16 +139,21 @@ async fn the_documents_of_old_clients_run_unchanged_from_start_to_end() {
     let aggregate = &completed["recognitionPayload"]["aggregate"];
     has_keys(&completed, &["success", "recognitionPayload"]);
     has_keys(&completed["recognitionPayload"], &["provider", "aggregate"]);
-    let fields = ["brand", "type", "model", "name", "typeSource", "confidence", "isConfident", "typeConfidence"];
+    let fields =
+        ["brand", "type", "model", "name", "typeSource", "confidence", "isConfident", "typeConfidence"];
     has_keys(aggregate, &fields);
-    assert_eq!((&completed["success"], &completed["recognitionPayload"]["provider"]), (&json!(true), &provider));
+    assert_eq!(
+        (&completed["success"], &completed["recognitionPayload"]["provider"]),
+        (&json!(true), &provider)
+    );
     assert_eq!(aggregate["name"], "Volvo EC220E");
     assert!(aggregate["confidence"].is_f64() && aggregate["isConfident"].is_boolean(), "{aggregate}");
 }
 
 #[tokio::test]
 async fn the_earlier_prototypes_request_analyses_a_photo_again() {
-    let phone = trackunit().await.phone("contract.again").await;
+    let house = trackunit().await;
+    let phone = house.phone("contract.again").await;
     let begun = phone.send(&small()).await;
     phone.ended(&begun.id).await;
     let mut socket = phone.socket().await;
@@ -155,7 +161,8 @@ async fn the_earlier_prototypes_request_analyses_a_photo_again() {
     let data = phone.data(REQUEST, json!({ "input": { "objectKey": begun.key } })).await;
     has_keys(&data["requestAnalysis"], &["correlationId"]);
     assert_eq!(socket.event("completed").await["success"], true);
-    let document = "subscription ($id: String) { onAnalysisCompleted(correlationId: $id) { objectKey correlationId } }";
+    let document =
+        "subscription ($id: String) { onAnalysisCompleted(correlationId: $id) { objectKey correlationId } }";
     let id = &data["requestAnalysis"]["correlationId"];
     socket.subscribe("by correlation", document, json!({ "id": id })).await;
     assert_eq!(socket.event("by correlation").await, json!({ "objectKey": begun.key, "correlationId": id }));
@@ -186,7 +193,8 @@ async fn the_schema_has_every_field_of_the_contract_with_its_type() {
                 .filter(|(_, of)| of.ends_with('!'))
                 .map(|(name, of)| format!("{name}: {of}"))
                 .collect();
-            let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
+            let arguments =
+                if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
             let name = format!("{}.{}", of["name"].as_str().unwrap(), field["name"].as_str().unwrap());
             found.insert(name, format!("{arguments}: {}", written(&field["type"])));
         }
@@ -207,7 +215,8 @@ async fn each_mutation_costs_ten() {
     let start = |name: &str| {
         format!("{name}: startUpload(filename: \"a.jpg\", contentType: \"image/jpeg\") {{ correlationId }}")
     };
-    let of = |names: &[&str]| format!("mutation {{ {} }}", names.iter().copied().map(start).collect::<String>());
+    let of =
+        |names: &[&str]| format!("mutation {{ {} }}", names.iter().copied().map(start).collect::<String>());
     phone.data(&of(&["a", "b"]), json!({})).await;
     let error = phone.refusal(&of(&["a", "b", "c"]), json!({})).await;
     assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{error}");
@@ -216,7 +225,8 @@ async fn each_mutation_costs_ten() {
 
 #[tokio::test]
 async fn an_answer_names_the_action_it_belongs_to() {
-    let phone = trackunit().await.phone("contract.headers").await;
+    let house = trackunit().await;
+    let phone = house.phone("contract.headers").await;
     let variables = json!({ "filename": "a.jpg", "contentType": "image/jpeg" });
     let answer = phone.client.send(phone.client.graphql_request(START, variables)).await.unwrap();
     let (head, body) = answer.into_parts();

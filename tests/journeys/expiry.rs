@@ -33,7 +33,8 @@ async fn a_url_that_has_ended_is_refused_before_the_photo_is_read() {
     let key = "images/2026/11/23/expiry.jpg";
     let signed = async |what: &str| -> (String, OffsetDateTime) {
         let body = json!({ "key": key, "contentType": photo.content_type, "ttlSec": 1 });
-        let answer = call(&client, "POST", &format!("/internal/v1/storage/presign-{what}"), Some(&body)).await;
+        let answer =
+            call(&client, "POST", &format!("/internal/v1/storage/presign-{what}"), Some(&body)).await;
         let text = |name: &str| answer.body()[name].as_str().unwrap();
         (text("url").to_owned(), OffsetDateTime::parse(text("expiresAt"), &Rfc3339).unwrap())
     };

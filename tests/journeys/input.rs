@@ -34,7 +34,8 @@ fn wrong() -> Vec<(String, &'static str, Value)> {
 
 #[tokio::test]
 async fn a_file_outside_the_allow_list_is_refused_field_by_field_through_graphql() {
-    let phone = trackunit().await.phone("input.graphql").await;
+    let house = trackunit().await;
+    let phone = house.phone("input.graphql").await;
     for (filename, content_type, errors) in wrong() {
         let variables = json!({ "filename": filename, "contentType": content_type });
         let error = phone.refusal(START, variables).await;
@@ -53,7 +54,11 @@ async fn the_same_is_refused_by_rest_with_422_and_the_fields() {
     for (filename, content_type, errors) in wrong() {
         let body = json!({ "filename": filename, "contentType": content_type });
         let answer = call(&phone.client, "POST", "/v1/uploads/start", Some(&body)).await;
-        assert_eq!((answer.status().as_u16(), answer.body()), (422, &json!({ "errors": errors })), "{filename:?}");
+        assert_eq!(
+            (answer.status().as_u16(), answer.body()),
+            (422, &json!({ "errors": errors })),
+            "{filename:?}"
+        );
         assert_eq!(answer.headers()["content-type"], "application/json");
     }
     let both = json!({ "filename": ["is required"], "contentType": ["is required"] });
@@ -78,7 +83,8 @@ async fn the_same_is_refused_by_rest_with_422_and_the_fields() {
 
 #[tokio::test]
 async fn what_is_not_of_the_schemas_types_is_refused_before_anything_is_called() {
-    let phone = trackunit().await.phone("input.types").await;
+    let house = trackunit().await;
+    let phone = house.phone("input.types").await;
     const CONFIRM: &str = "mutation ($bytes: Int!) {
         confirmUpload(uploadId: \"x\", bytes: $bytes, checksum: \"x\") { status } }";
     for (document, variables) in [

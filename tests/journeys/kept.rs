@@ -17,7 +17,8 @@ struct Kept {
 
 fn messages(state: &std::path::Path) -> Vec<Kept> {
     let state = Connection::open(state.join("state.db")).unwrap();
-    let mut rows = state.prepare("SELECT topic, key, headers, payload FROM messages ORDER BY sequence").unwrap();
+    let mut rows =
+        state.prepare("SELECT topic, key, headers, payload FROM messages ORDER BY sequence").unwrap();
     let rows = rows.query_map([], |row| {
         let (headers, payload): (String, Vec<u8>) = (row.get(2)?, row.get(3)?);
         Ok(Kept {
@@ -44,13 +45,12 @@ async fn every_message_of_a_run_has_the_contracts_topic_key_headers_and_payload(
     let messages = messages(&state);
     let topics: Vec<&str> = messages.iter().map(|message| message.topic.as_str()).collect();
     let run = |answer, end| {
-        let before = ["tu.images.uploaded", "analysis.started", "analysis.progress", "analysis.recognition.request"];
+        let before =
+            ["tu.images.uploaded", "analysis.started", "analysis.progress", "analysis.recognition.request"];
         [&before[..], &[answer, "analysis.progress", end]].concat()
     };
-    let both = [
-        run("tu.recognition.completed", "analysis.completed"),
-        run("recognition.failed", "analysis.failed"),
-    ];
+    let both =
+        [run("tu.recognition.completed", "analysis.completed"), run("recognition.failed", "analysis.failed")];
     assert_eq!(topics, both.concat());
 
     for (number, message) in messages.iter().enumerate() {
@@ -68,11 +68,19 @@ async fn every_message_of_a_run_has_the_contracts_topic_key_headers_and_payload(
             _ => "orchestrator",
         };
         let schema = format!("{topic}.v1");
-        let expected =
-            [("x-correlation-id", &begun.correlation_id[..]), ("x-schema", &schema), ("x-producer", producer)];
-        let found: BTreeSet<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let expected = [
+            ("x-correlation-id", &begun.correlation_id[..]),
+            ("x-schema", &schema),
+            ("x-producer", producer),
+        ];
+        let found: BTreeSet<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(found, BTreeSet::from(expected), "{topic}");
-        assert_eq!((&payload["uploadId"], &payload["objectKey"]), (&json!(begun.id), &json!(begun.key)), "{topic}");
+        assert_eq!(
+            (&payload["uploadId"], &payload["objectKey"]),
+            (&json!(begun.id), &json!(begun.key)),
+            "{topic}"
+        );
         if topic != "tu.images.uploaded" {
             assert_eq!(payload["correlationId"], begun.correlation_id, "{topic}");
         }
@@ -80,9 +88,10 @@ async fn every_message_of_a_run_has_the_contracts_topic_key_headers_and_payload(
 
     let uploaded = &messages[0].payload;
     let fields: Vec<&str> = uploaded.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields.iter().copied().collect::<BTreeSet<_>>(), BTreeSet::from(
-        ["uploadId", "objectKey", "contentType", "bytes", "checksum", "occurredAt"]
-    ));
+    assert_eq!(
+        fields.iter().copied().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["uploadId", "objectKey", "contentType", "bytes", "checksum", "occurredAt"])
+    );
     let (size, digest) = (tagged.bytes.len(), monopod_tests::digest(&tagged.bytes));
     assert_eq!((&uploaded["contentType"], &uploaded["bytes"]), (&json!("image/jpeg"), &json!(size)));
     assert_eq!(uploaded["checksum"], json!(digest));
@@ -91,4 +100,30 @@ async fn every_message_of_a_run_has_the_contracts_topic_key_headers_and_payload(
     let completed = &messages[4].payload;
     assert_eq!(completed["provider"]["name"], "monopod-vision");
     assert_eq!(completed["aggregate"]["name"], "Volvo EC220E");
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_can_handle_is_kept_with_the_reason_and_the_run_ends_all_the_same() {
+    // An adapter without the memory to start, and one attempt.
+    let platform = Platform::trackunit()
+        .with("memory      = \"256MiB\"", "memory = \"1MiB\"\nattempts = 1")
+        .with("recognition-timeout = \"60s\"", "recognition-timeout = \"1s\"");
+    let house = House::of(&platform).await;
+    let phone = house.phone("kept.dead").await;
+    let begun = phone.send(&sample("excavator-tagged.jpg")).await;
+    assert_eq!(phone.ended(&begun.id).await["success"], false);
+    let (_folder, state) = house.stopped().await;
+    let messages = messages(&state);
+    let asked = messages.iter().find(|message| message.topic == "analysis.recognition.request").unwrap();
+    let dead: Vec<_> = messages.iter().filter(|message| message.topic.ends_with(".dead")).collect();
+    let [dead] = dead[..] else { panic!("{} dead letters", dead.len()) };
+    assert_eq!(dead.topic, "analysis.recognition.request.dead");
+    assert_eq!((&dead.key, &dead.payload), (&asked.key, &asked.payload), "the message itself, unchanged");
+    let header = |name: &str| {
+        let found = dead.headers.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name}: {:?}", dead.headers))
+    };
+    assert_eq!((header("x-dead-component"), header("x-dead-attempts")), ("vision-adapter", "1"));
+    assert!(header("x-dead-reason").contains("memory"), "{}", header("x-dead-reason"));
+    assert_eq!(header("x-correlation-id"), begun.correlation_id);
 }

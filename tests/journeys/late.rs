@@ -1,7 +1,7 @@
 //! A client that comes late, or was away, misses nothing that it asks for.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::Request;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -14,7 +14,8 @@ const UPLOAD: &str = "query ($id: String!) { upload(id: $id) {
 
 #[tokio::test]
 async fn a_subscriber_who_comes_late_with_the_uploads_id_still_gets_each_last_event() {
-    let phone = trackunit().await.phone("late.subscriber").await;
+    let house = trackunit().await;
+    let phone = house.phone("late.subscriber").await;
     let begun = phone.send(&sample("excavator-tagged.jpg")).await;
     assert_eq!(phone.ended(&begun.id).await["uploadId"], begun.id);
     // By now all of it is over, and was on nobody's other connection.
@@ -23,7 +24,8 @@ async fn a_subscriber_who_comes_late_with_the_uploads_id_still_gets_each_last_ev
         [("onAnalysisStarted", ""), ("onAnalysisProgress", "step state"), ("onAnalysisCompleted", "success")]
     {
         for (argument, value) in [("uploadId", &begun.id), ("correlationId", &begun.correlation_id)] {
-            let document = format!("subscription {{ {field}({argument}: \"{value}\") {{ objectKey {more} }} }}");
+            let document =
+                format!("subscription {{ {field}({argument}: \"{value}\") {{ objectKey {more} }} }}");
             let id = format!("{field} {argument}");
             socket.subscribe(&id, &document, json!({})).await;
             let event = socket.event(&id).await;
@@ -37,7 +39,8 @@ async fn a_subscriber_who_comes_late_with_the_uploads_id_still_gets_each_last_ev
 
 #[tokio::test]
 async fn a_subscriber_who_comes_late_to_a_failure_gets_it_on_both_subscriptions() {
-    let phone = trackunit().await.phone("late.failure").await;
+    let house = trackunit().await;
+    let phone = house.phone("late.failure").await;
     let begun = phone.send(&sample("damaged.jpg")).await;
     let completed = phone.ended(&begun.id).await;
     assert_eq!((&completed["success"], &completed["recognitionPayload"]), (&json!(false), &Value::Null));
@@ -51,7 +54,8 @@ async fn a_subscriber_who_comes_late_to_a_failure_gets_it_on_both_subscriptions(
 
 #[tokio::test]
 async fn a_subscriber_without_arguments_gets_what_happens_from_then_on_and_nothing_old() {
-    let phone = trackunit().await.phone("late.live").await;
+    let house = trackunit().await;
+    let phone = house.phone("late.live").await;
     let old = phone.send(&small()).await;
     phone.ended(&old.id).await;
     let mut socket = phone.socket().await;
@@ -62,7 +66,8 @@ async fn a_subscriber_without_arguments_gets_what_happens_from_then_on_and_nothi
 
 #[tokio::test]
 async fn a_client_that_was_away_finds_state_and_machine_of_its_uploads() {
-    let phone = trackunit().await.phone("late.away").await;
+    let house = trackunit().await;
+    let phone = house.phone("late.away").await;
     let photo = sample("excavator-tagged.jpg");
     let begun = phone.start(&photo).await;
     let upload = |data: Value| data["upload"].clone();
@@ -78,13 +83,20 @@ async fn a_client_that_was_away_finds_state_and_machine_of_its_uploads() {
     // Whoever saw the event finds the same here: both were committed together.
     let after = upload(phone.data(UPLOAD, json!({ "id": begun.id })).await);
     assert_eq!((&after["state"], &after["objectKey"]), (&json!("completed"), &json!(begun.key)));
-    assert_eq!((&after["expiresAt"], &after["correlationId"]), (&json!(begun.expires_at), &json!(begun.correlation_id)));
-    assert_eq!((&after["bytes"], &after["checksum"]), (&json!(photo.bytes.len()), &json!(monopod_tests::digest(&photo.bytes))));
+    assert_eq!(
+        (&after["expiresAt"], &after["correlationId"]),
+        (&json!(begun.expires_at), &json!(begun.correlation_id))
+    );
+    assert_eq!(
+        (&after["bytes"], &after["checksum"]),
+        (&json!(photo.bytes.len()), &json!(monopod_tests::digest(&photo.bytes)))
+    );
     let machine = &after["recognitionPayload"]["aggregate"];
     assert_eq!((&machine["name"], &machine["isConfident"]), (&json!("Volvo EC220E"), &json!(true)));
     let [step] = &after["steps"].as_array().unwrap()[..] else { panic!("{after}") };
     assert_eq!((&step["name"], &step["state"]), (&json!("recognition"), &json!("completed")));
-    let times = [&after["createdAt"], &after["confirmedAt"], &step["startedAt"], &step["endedAt"], &after["endedAt"]];
+    let times =
+        [&after["createdAt"], &after["confirmedAt"], &step["startedAt"], &step["endedAt"], &after["endedAt"]];
     let times = times.map(|time| time.as_str().unwrap());
     assert!(times.is_sorted(), "{times:?}");
 
@@ -95,6 +107,43 @@ async fn a_client_that_was_away_finds_state_and_machine_of_its_uploads() {
     assert_eq!((&first["uploadId"], &first["state"]), (&json!(begun.id), &json!("completed")));
     assert_eq!((&last["uploadId"], &last["state"]), (&json!(failed.id), &json!("failed")));
     assert!(last["reason"].as_str().unwrap().contains("incomplete"), "{last}");
+}
+
+#[tokio::test]
+async fn whoever_subscribes_at_whatever_moment_gets_the_end_exactly_once() {
+    let house = trackunit().await;
+    let phone = house.phone("late.any-moment").await;
+    let photo = sample("excavator-tagged.jpg");
+    let begun = phone.start(&photo).await;
+    phone.put(&begun, &photo).await;
+    // Connections that are open already, so that their subscriptions come close together: before
+    // the confirmation, while the analysis runs, and after its end.
+    let mut sockets = Vec::new();
+    for _ in 0..24 {
+        sockets.push(phone.socket().await);
+    }
+    let document = "subscription ($id: String) { onAnalysisCompleted(uploadId: $id) { uploadId } }";
+    let (id, one) = (&begun.id, json!({ "uploadId": begun.id }));
+    let watch = sockets.into_iter().enumerate().map(|(number, mut socket)| {
+        let one = &one;
+        async move {
+            tokio::time::sleep(std::time::Duration::from_millis(3 * number as u64)).await;
+            socket.subscribe("end", document, json!({ "id": id })).await;
+            assert_eq!(socket.event("end").await, *one, "{number}");
+            socket
+        }
+    });
+    let (mut sockets, ()) =
+        tokio::join!(futures_util::future::join_all(watch), phone.confirm(&begun, &photo));
+    // A later event of the same topic: a double would have come before it.
+    for socket in &mut sockets {
+        socket.subscribe("all", "subscription { onAnalysisCompleted { uploadId } }", json!({})).await;
+    }
+    let next = phone.send(&small()).await;
+    for socket in &mut sockets {
+        assert_eq!(socket.event("all").await, json!({ "uploadId": next.id }));
+        assert_eq!(socket.unasked("end"), Vec::<Value>::new());
+    }
 }
 
 /// An upload whose action the client names itself.

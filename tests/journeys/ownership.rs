@@ -42,7 +42,10 @@ async fn two_users_at_once_see_their_own_events_and_uploads_alone() {
         let mine = |event: &Value| {
             let of = own.iter().find(|begun| event["uploadId"] == *begun.id);
             let of = of.unwrap_or_else(|| panic!("another's event: {event}"));
-            assert_eq!((&event["correlationId"], &event["objectKey"]), (&json!(of.correlation_id), &json!(of.key)));
+            assert_eq!(
+                (&event["correlationId"], &event["objectKey"]),
+                (&json!(of.correlation_id), &json!(of.key))
+            );
         };
         for (id, times) in [("started", 3), ("progress", 6), ("completed", 3)] {
             for _ in 0..times {
@@ -62,7 +65,8 @@ async fn two_users_at_once_see_their_own_events_and_uploads_alone() {
 async fn arguments_narrow_further_to_one_upload_or_one_action() {
     const BY: &str = "subscription ($uploadId: String, $correlationId: String) {
         onAnalysisCompleted(uploadId: $uploadId, correlationId: $correlationId) { uploadId } }";
-    let phone = trackunit().await.phone("ownership.narrow").await;
+    let house = trackunit().await;
+    let phone = house.phone("ownership.narrow").await;
     let (one, other) = (small(), small());
     let (first, second) = (phone.start(&one).await, phone.start(&other).await);
     let mut socket = phone.socket().await;
@@ -98,11 +102,10 @@ async fn a_foreign_upload_is_not_found_in_any_way() {
     const UPLOAD: &str = "query ($id: String!) { upload(id: $id) { uploadId } }";
     const CONFIRM: &str = "mutation ($id: String!, $bytes: Int!, $checksum: String!) {
         confirmUpload(uploadId: $id, bytes: $bytes, checksum: $checksum) { status } }";
-    const AGAIN: &str = "mutation ($key: String!) { requestAnalysis(input: { objectKey: $key }) { correlationId } }";
+    const AGAIN: &str =
+        "mutation ($key: String!) { requestAnalysis(input: { objectKey: $key }) { correlationId } }";
     const URL: &str = "query ($key: String!) { imageUrl(objectKey: $key) { url } }";
-    let claim = |id: &str| {
-        json!({ "id": id, "bytes": photo.bytes.len(), "checksum": monopod_tests::digest(&photo.bytes) })
-    };
+    let claim = |id: &str| json!({ "id": id, "bytes": photo.bytes.len(), "checksum": monopod_tests::digest(&photo.bytes) });
     for (document, foreign, never) in [
         (UPLOAD, json!({ "id": begun.id }), json!({ "id": unknown })),
         (CONFIRM, claim(&pending.id), claim(unknown)),

@@ -28,12 +28,14 @@ fn referred(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_page_is_served_at_the_root_under_a_strict_policy_of_its_own() {
-    let (status, headers, page) = get(&trackunit().await.anybody(), "/").await;
+    let house = trackunit().await;
+    let (status, headers, page) = get(&house.anybody(), "/").await;
     assert_eq!((status, &headers["content-type"]), (200, &"text/html; charset=utf-8".parse().unwrap()));
     assert!(page.starts_with("<!doctype html>") || page.starts_with("<!DOCTYPE html>"), "{page}");
     let policy = policy(&headers);
     assert!(policy.contains("default-src 'none'"), "what is not named is forbidden: {policy:?}");
-    for directive in ["base-uri 'none'", "frame-ancestors 'none'", "form-action 'none'", "script-src 'self'"] {
+    for directive in ["base-uri 'none'", "frame-ancestors 'none'", "form-action 'none'", "script-src 'self'"]
+    {
         assert!(policy.contains(directive), "{directive}: {policy:?}");
     }
     // Nothing inline, nothing evaluated, nothing from anywhere else.
@@ -49,7 +51,8 @@ async fn the_page_is_served_at_the_root_under_a_strict_policy_of_its_own() {
 
 #[tokio::test]
 async fn the_page_and_all_it_loads_come_from_the_platform_itself() {
-    let client = trackunit().await.anybody();
+    let house = trackunit().await;
+    let client = house.anybody();
     let mut open = vec!["/".to_owned()];
     let mut seen = BTreeSet::new();
     while let Some(path) = open.pop() {
@@ -87,10 +90,13 @@ async fn the_page_and_all_it_loads_come_from_the_platform_itself() {
 
 #[tokio::test]
 async fn what_is_not_there_and_what_is_no_page_are_told_apart() {
-    let client = trackunit().await.anybody();
+    let house = trackunit().await;
+    let client = house.anybody();
     let (status, headers, page) = get(&client, "/no-such-page").await;
     assert_eq!(status, 404);
-    assert!(headers["content-type"].to_str().unwrap().starts_with("text/html") && page.contains("href=\"/\""));
+    assert!(
+        headers["content-type"].to_str().unwrap().starts_with("text/html") && page.contains("href=\"/\"")
+    );
     // Services that are not exposed cannot be reached by their paths.
     for path in ["/v1/uploads", "/v1/ping", "/internal/v1/storage/presign-put", "/v1/runs"] {
         assert_eq!(get(&client, path).await.0, 404, "{path}");
@@ -101,7 +107,8 @@ async fn what_is_not_there_and_what_is_no_page_are_told_apart() {
 
 #[tokio::test]
 async fn probes_are_told_that_it_lives_and_that_it_is_ready() {
-    let client = trackunit().await.anybody();
+    let house = trackunit().await;
+    let client = house.anybody();
     for (path, word) in [("/health/live", "live"), ("/health/ready", "ready")] {
         let (status, headers, body) = get(&client, path).await;
         let body: Value = serde_json::from_str(&body).unwrap();

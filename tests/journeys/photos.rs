@@ -8,7 +8,8 @@ const FAILED: &str = "subscription ($id: String) { onAnalysisFailed(uploadId: $i
 
 #[tokio::test]
 async fn a_photo_with_a_fleet_tag_ends_with_the_machine_and_its_evidence() {
-    let phone = trackunit().await.phone("photos.tag").await;
+    let house = trackunit().await;
+    let phone = house.phone("photos.tag").await;
     let begun = phone.send(&sample("excavator-tagged.jpg")).await;
     let ended = phone.ended(&begun.id).await;
     assert_eq!((&ended["success"], &ended["objectKey"]), (&json!(true), &json!(begun.key)));
@@ -29,18 +30,23 @@ async fn a_photo_with_a_fleet_tag_ends_with_the_machine_and_its_evidence() {
 
 #[tokio::test]
 async fn a_photo_with_exif_alone_ends_with_the_machine_and_its_evidence() {
-    let phone = trackunit().await.phone("photos.exif").await;
+    let house = trackunit().await;
+    let phone = house.phone("photos.exif").await;
     let begun = phone.send(&sample("loader-exif.jpg")).await;
     let ended = phone.ended(&begun.id).await;
     let machine = &ended["recognitionPayload"]["aggregate"];
     assert_eq!((&ended["success"], &machine["isConfident"]), (&json!(true), &json!(true)), "{machine}");
     assert_eq!((&machine["typeSource"], &machine["evidence"][0]["kind"]), (&json!("exif"), &json!("exif")));
-    assert!(machine["brand"].is_string() && machine["model"].is_string() && machine["type"].is_string(), "{machine}");
+    assert!(
+        machine["brand"].is_string() && machine["model"].is_string() && machine["type"].is_string(),
+        "{machine}"
+    );
 }
 
 #[tokio::test]
 async fn a_photo_without_evidence_is_completed_and_not_confident() {
-    let phone = trackunit().await.phone("photos.nothing").await;
+    let house = trackunit().await;
+    let phone = house.phone("photos.nothing").await;
     let begun = phone.send(&sample("empty-yard.webp")).await;
     let ended = phone.ended(&begun.id).await;
     let machine = &ended["recognitionPayload"]["aggregate"];
@@ -53,12 +59,14 @@ async fn a_photo_without_evidence_is_completed_and_not_confident() {
 
 #[tokio::test]
 async fn a_damaged_photo_is_failed_with_the_reason_and_nobody_waits_for_ever() {
-    let phone = trackunit().await.phone("photos.damaged").await;
+    let house = trackunit().await;
+    let phone = house.phone("photos.damaged").await;
     let photo = sample("damaged.jpg");
     let begun = phone.start(&photo).await;
     // An old client watches `onAnalysisCompleted` alone: it is told too.
     let mut socket = phone.socket().await;
-    let completed = "subscription { onAnalysisCompleted { success recognitionPayload { provider { name } } } }";
+    let completed =
+        "subscription { onAnalysisCompleted { success recognitionPayload { provider { name } } } }";
     socket.subscribe("completed", completed, json!({})).await;
     socket.subscribe("failed", FAILED, json!({ "id": begun.id })).await;
     let progress = "subscription { onAnalysisProgress { step state } }";
@@ -91,7 +99,10 @@ async fn a_recognition_that_never_answers_is_ended_by_its_deadline() {
     socket.subscribe("failed", FAILED, json!({ "id": begun.id })).await;
     assert_eq!(socket.event("failed").await["reason"], "recognition did not answer within 1 s");
     let upload = phone.client.upload(&begun.id).await.unwrap();
-    assert_eq!((&upload["state"], &upload["reason"]), (&json!("failed"), &json!("recognition did not answer within 1 s")));
+    assert_eq!(
+        (&upload["state"], &upload["reason"]),
+        (&json!("failed"), &json!("recognition did not answer within 1 s"))
+    );
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ async fn answer(stream: &mut Stream) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_photo_is_asked_for_only_if_its_head_fits_what_was_signed() {
-    let phone = trackunit().await.phone("put.head").await;
+    let house = trackunit().await;
+    let phone = house.phone("put.head").await;
     let photo = small();
     let begun = phone.start(&photo).await;
     let other = if photo.content_type == "image/png" { "image/jpeg" } else { "image/png" };
@@ -84,7 +85,8 @@ async fn a_photo_is_asked_for_only_if_its_head_fits_what_was_signed() {
 
 #[tokio::test]
 async fn a_url_that_was_changed_in_any_part_takes_nothing() {
-    let phone = trackunit().await.phone("put.tampered").await;
+    let house = trackunit().await;
+    let phone = house.phone("put.tampered").await;
     let photo = small();
     let (begun, other) = (phone.start(&photo).await, phone.start(&photo).await);
     let url = &begun.put_url;
@@ -117,10 +119,14 @@ async fn a_url_that_was_changed_in_any_part_takes_nothing() {
         assert_eq!((head.status, &head.body["code"]), (403, &Value::from("BAD_SIGNATURE")), "{tampered}");
     }
     // A URL to write is none to read, and a token is no signature.
-    let request = |method: &str, url: &str| Request::builder().method(method).uri(url).body(Full::default()).unwrap();
+    let request =
+        |method: &str, url: &str| Request::builder().method(method).uri(url).body(Full::default()).unwrap();
     let read = phone.client.send(request("GET", url)).await.unwrap();
     assert_eq!(read.status(), StatusCode::FORBIDDEN);
-    assert_eq!(phone.client.send(request("DELETE", url)).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        phone.client.send(request("DELETE", url)).await.unwrap().status(),
+        StatusCode::METHOD_NOT_ALLOWED
+    );
     for untouched in [&begun, &other] {
         phone.put(untouched, &photo).await;
     }
@@ -128,7 +134,8 @@ async fn a_url_that_was_changed_in_any_part_takes_nothing() {
 
 #[tokio::test]
 async fn a_photo_that_does_not_say_its_size_is_refused_where_it_becomes_too_large() {
-    let phone = trackunit().await.phone("put.chunked").await;
+    let house = trackunit().await;
+    let phone = house.phone("put.chunked").await;
     let photo = small();
     let begun = phone.start(&photo).await;
     let uri: Uri = begun.put_url.parse().unwrap();
@@ -149,12 +156,13 @@ async fn a_photo_that_does_not_say_its_size_is_refused_where_it_becomes_too_larg
     assert_eq!((status, &body["code"]), (413, &Value::from("TOO_LARGE")), "{body}");
     // Nothing of it was kept.
     let confirmed = phone.client.confirm(&begun.upload(), &photo.bytes).await.unwrap().unwrap_err();
-    assert_eq!(confirmed["errors"][0]["extensions"]["code"], "NOT_UPLOADED", "{confirmed}");
+    assert_eq!(confirmed["errors"][0]["extensions"]["reason"], "NOT_UPLOADED", "{confirmed}");
 }
 
 #[tokio::test]
 async fn the_largest_photo_is_taken_and_one_byte_more_is_not() {
-    let phone = trackunit().await.phone("put.largest").await;
+    let house = trackunit().await;
+    let phone = house.phone("put.largest").await;
     let mut photo = small();
     // Bytes after the picture's end do it no harm.
     let mut bytes = photo.bytes.to_vec();
@@ -169,7 +177,8 @@ async fn the_largest_photo_is_taken_and_one_byte_more_is_not() {
 
 #[tokio::test]
 async fn a_photo_that_breaks_off_on_its_way_leaves_nothing() {
-    let phone = trackunit().await.phone("put.broken-off").await;
+    let house = trackunit().await;
+    let phone = house.phone("put.broken-off").await;
     let photo = small();
     let begun = phone.start(&photo).await;
     let mut head = Head::put(&phone.client, &begun.put_url, photo.content_type, photo.bytes.len()).await;
@@ -178,7 +187,7 @@ async fn a_photo_that_breaks_off_on_its_way_leaves_nothing() {
     let mut rest = Vec::new();
     let _reset = head.stream.read_to_end(&mut rest).await;
     let refused = phone.client.confirm(&begun.upload(), &photo.bytes).await.unwrap().unwrap_err();
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "NOT_UPLOADED", "{refused}");
+    assert_eq!(refused["errors"][0]["extensions"]["reason"], "NOT_UPLOADED", "{refused}");
     phone.put(&begun, &photo).await;
     phone.confirm(&begun, &photo).await;
 }

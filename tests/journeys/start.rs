@@ -12,9 +12,17 @@ use crate::support::{Finished, House, Platform, compiled, monopod};
 /// `monopod up` that is expected to end by itself.
 async fn up(bundles: &Path, state: &Path, listen: &str) -> Finished {
     let platform = monopod_tests::checkout().join("components/trackunit.toml");
-    let parts: [OsString; 8] = ["up".into(), platform.into(), "--bundles".into(), bundles.into(), "--state".into(),
-        state.into(), "--listen".into(), listen.into()];
-    monopod(state.parent().unwrap(), parts).await
+    let parts: [OsString; 8] = [
+        "up".into(),
+        platform.into(),
+        "--bundles".into(),
+        bundles.into(),
+        "--state".into(),
+        state.into(),
+        "--listen".into(),
+        listen.into(),
+    ];
+    monopod(&std::env::temp_dir(), parts).await
 }
 
 /// A free port, Trackunit's bundles.
@@ -43,6 +51,15 @@ async fn a_port_that_is_taken_is_named_with_another_to_use() {
 }
 
 #[tokio::test]
+async fn the_development_issuer_is_refused_on_an_address_that_others_can_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let ended = up(&monopod_tests::bundles(), &state, "0.0.0.0:0").await;
+    ended.refused(1, &["development", "loopback", "issuer and audience"]);
+    assert!(!state.exists());
+}
+
+#[tokio::test]
 async fn a_state_folder_that_is_a_file_or_cannot_be_made_is_named_with_the_fix() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
@@ -50,6 +67,8 @@ async fn a_state_folder_that_is_a_file_or_cannot_be_made_is_named_with_the_fix()
     let name = file.to_str().unwrap();
     up_with(&file).await.refused(1, &[name, "--state"]);
     up_with(&file.join("below")).await.refused(1, &[name, "--state"]);
+    // Where not even root may make a folder.
+    up_with(Path::new("/proc/state")).await.refused(1, &["/proc/state", "--state"]);
     assert_eq!(std::fs::read(&file).unwrap(), b"not a folder");
 }
 
@@ -64,14 +83,15 @@ async fn a_damaged_or_missing_bundle_is_named_with_its_file_and_the_fix() {
     bytes[middle] ^= 1;
     std::fs::write(&component.wasm, bytes).unwrap();
     let file = component.wasm.to_str().unwrap();
-    let says = ["component `storage`", file, "damaged", "build the bundle again", "Nothing was started"];
+    let says =
+        ["component `storage`", file, "damaged", "build it again", "monopod bundle", "Nothing was started"];
     up(&bundles, &state, "127.0.0.1:0").await.refused(1, &says);
     let platform = monopod_tests::checkout().join("components/trackunit.toml");
     let arguments = ["check".as_ref(), platform.as_os_str(), "--bundles".as_ref(), bundles.as_os_str()];
     monopod(folder.path(), arguments).await.refused(1, &says);
 
     std::fs::remove_dir_all(bundles.join("storage")).unwrap();
-    let says = ["component `storage`", "there is no bundle here", "build the bundle again"];
+    let says = ["component `storage`", "there is no bundle here", "build it again"];
     up(&bundles, &state, "127.0.0.1:0").await.refused(1, &says);
     assert!(!state.exists());
 }
@@ -86,7 +106,8 @@ async fn a_damaged_cache_of_compiled_code_is_made_again_and_the_platform_serves(
     std::fs::remove_file(&cache).unwrap();
     copy(&shared, &cache);
     let entry = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
-    let code = entry.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&component));
+    let code =
+        entry.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&component));
     let code = code.expect("the component is in the cache");
     let good = std::fs::read(&code).unwrap();
     let house = {
@@ -96,7 +117,10 @@ async fn a_damaged_cache_of_compiled_code_is_made_again_and_the_platform_serves(
         std::fs::write(&code, bytes).unwrap();
         house.again(&Platform::trackunit()).await
     };
-    let said = |line: &Value| line["component"] == "storage" && line["msg"].as_str().is_some_and(|it| it.contains("compiling again"));
+    let said = |line: &Value| {
+        line["component"] == "storage"
+            && line["msg"].as_str().is_some_and(|it| it.contains("compiling again"))
+    };
     house.logged("line about the cache", said).await;
     // What runs is whole again, and so is the file: the next start takes it as it is.
     let phone = house.phone("start.cache").await;
@@ -114,7 +138,8 @@ async fn state_of_a_newer_version_or_of_another_program_is_refused_and_left_as_i
         let state = Connection::open(&file).unwrap();
         state.execute_batch(pragma).unwrap();
     };
-    let of_program = |id: i64| change(&format!("PRAGMA application_id = {id}; CREATE TABLE IF NOT EXISTS a (b);"));
+    let of_program =
+        |id: i64| change(&format!("PRAGMA application_id = {id}; CREATE TABLE IF NOT EXISTS a (b);"));
     of_program(0x1234_5678);
     let name = file.to_str().unwrap();
     up_with(&state).await.refused(1, &[name, "belongs to another program", "0x12345678", "--state"]);
@@ -122,10 +147,15 @@ async fn state_of_a_newer_version_or_of_another_program_is_refused_and_left_as_i
     of_program(0x6d6f_6e6f);
     change("PRAGMA user_version = 999");
     up_with(&state).await.refused(1, &[name, "newer monopod", "999", "start that version again"]);
-    let kept: i64 = Connection::open(&file).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let kept: i64 =
+        Connection::open(&file).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 999);
     std::fs::remove_file(&file).unwrap();
-    std::fs::write(&file, "this was never a database, and is longer than the hundred bytes of its head; so it is no use here.").unwrap();
+    std::fs::write(
+        &file,
+        "this was never a database, and is longer than the hundred bytes of its head; so it is no use here.",
+    )
+    .unwrap();
     up_with(&state).await.refused(1, &[name, "damaged or is not a state file", "restore it from a backup"]);
 }
 

@@ -84,3 +84,26 @@ async fn sigterm_drains_like_ctrl_c() {
     let phone = house.phone("stop.term").await;
     assert_eq!(phone.ended(&begun.id).await["success"], true);
 }
+
+#[tokio::test]
+async fn an_upload_that_does_not_end_within_the_grace_is_cut_and_leaves_nothing() {
+    let mut house = House::of(&Platform::trackunit().with("drain      = \"20s\"", "drain = \"1s\"")).await;
+    let phone = house.phone("stop.grace").await;
+    let photo = small();
+    let begun = phone.start(&photo).await;
+    let mut head = Head::put(&phone.client, &begun.put_url, photo.content_type, photo.bytes.len()).await;
+    head.stream.write_all(&photo.bytes[..photo.bytes.len() / 2]).await.unwrap();
+    house.host.signal("INT").await;
+    stopping(&mut house).await;
+    let asked = std::time::Instant::now();
+    assert_eq!(house.host.end().await.code(), Some(0));
+    assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
+
+    let house = house.revived().await;
+    let phone = house.phone("stop.grace").await;
+    let refused = phone.client.confirm(&begun.upload(), &photo.bytes).await.unwrap().unwrap_err();
+    assert_eq!(refused["errors"][0]["extensions"]["reason"], "NOT_UPLOADED", "{refused}");
+    phone.put(&begun, &photo).await;
+    phone.confirm(&begun, &photo).await;
+    assert_eq!(phone.ended(&begun.id).await["success"], true);
+}

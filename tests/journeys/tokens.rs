@@ -42,7 +42,10 @@ async fn may_nothing(client: &Client, status: StatusCode, code: &str) {
         assert_eq!(stream.status, status, "{document}");
         socket.subscribe(document, document, json!({})).await;
         let told = socket.about(document).await;
-        assert_eq!((&told["type"], &told["payload"][0]["extensions"]["code"]), (&json!("error"), &json!(code)));
+        assert_eq!(
+            (&told["type"], &told["payload"][0]["extensions"]["code"]),
+            (&json!("error"), &json!(code))
+        );
     }
     // What needs nobody's scope is answered all the same.
     let (status, answer) = client.graphql("{ ping }", json!({})).await.unwrap();
@@ -51,7 +54,8 @@ async fn may_nothing(client: &Client, status: StatusCode, code: &str) {
 
 #[tokio::test]
 async fn without_a_token_nothing_guarded_is_done() {
-    let client = trackunit().await.anybody();
+    let house = trackunit().await;
+    let client = house.anybody();
     may_nothing(&client, StatusCode::UNAUTHORIZED, "UNAUTHENTICATED").await;
 }
 
@@ -115,7 +119,8 @@ async fn trackunit_elsewhere() -> String {
 
 #[tokio::test]
 async fn an_operation_before_the_connection_was_acknowledged_closes_it() {
-    let client = trackunit().await.anybody();
+    let house = trackunit().await;
+    let client = house.anybody();
     let (mut socket, _) = Socket::upgrade(&client, &[]).await.unwrap();
     let payload = json!({ "query": EVENTS[0] });
     socket.say(&json!({ "type": "subscribe", "id": "1", "payload": payload })).await;

@@ -14,7 +14,8 @@ use crate::support::{ENDED, House, Phone, sample, small, trackunit};
 
 #[tokio::test]
 async fn a_subscription_over_server_sent_events_delivers_live_and_late() {
-    let phone = trackunit().await.phone("traces.stream").await;
+    let house = trackunit().await;
+    let phone = house.phone("traces.stream").await;
     let photo = sample("excavator-tagged.jpg");
     let begun = phone.start(&photo).await;
     let mut live = Stream::open(&phone.client, ENDED, json!({ "uploadId": begun.id })).await;
@@ -39,7 +40,8 @@ async fn a_subscription_over_server_sent_events_delivers_live_and_late() {
 
 #[tokio::test]
 async fn a_query_over_server_sent_events_is_answered_once_and_complete() {
-    let client = trackunit().await.anybody();
+    let house = trackunit().await;
+    let client = house.anybody();
     let mut stream = Stream::open(&client, "{ ping }", json!({})).await;
     let answer = Event { kind: "next".to_owned(), data: json!({ "data": { "ping": "pong" } }) };
     assert_eq!(stream.next().await, Some(answer));
@@ -76,7 +78,9 @@ async fn a_clients_action_and_trace_are_found_in_answers_events_and_every_compon
     let mut socket = phone.socket().await;
     let events = ["Started", "Progress", "Completed"];
     for event in events {
-        let document = format!("subscription ($id: String) {{ onAnalysis{event}(correlationId: $id) {{ correlationId }} }}");
+        let document = format!(
+            "subscription ($id: String) {{ onAnalysis{event}(correlationId: $id) {{ correlationId }} }}"
+        );
         socket.subscribe(event, &document, json!({ "id": action })).await;
     }
 
@@ -99,7 +103,8 @@ async fn a_clients_action_and_trace_are_found_in_answers_events_and_every_compon
     // One line for each call of a component, each with component, correlation and trace.
     let of = |line: &Value, id: &str| line["correlation"] == id && line["component"].is_string();
     let last = |line: &Value| {
-        line["component"] == "orchestrator" && line["cause"].as_str().is_some_and(|it| it.starts_with("message"))
+        line["component"] == "orchestrator"
+            && line["cause"].as_str().is_some_and(|it| it.starts_with("message"))
     };
     house.logged("line of the last call", |line| of(line, &action) && last(line)).await;
     let lines = house.logged("line of the action", |line| of(line, &action)).await;

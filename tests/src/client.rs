@@ -83,6 +83,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.another() }
     }
 
+    /// The same, where all connections go to `address` (`host:port`) whatever the URL says.
+    pub fn via(&self, address: &str) -> Self {
+        Self { connector: self.connector.clone().via(address), ..self.another() }
+    }
+
     /// The same, with a connection of its own and this token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.another() }

@@ -10,8 +10,10 @@
 
 pub mod client;
 pub mod host;
+pub mod kube;
 pub mod photo;
 pub mod random;
+pub mod release;
 pub mod socket;
 pub mod stream;
 

@@ -25,7 +25,7 @@ impl Photo {
     /// A small photo that nobody had before, JPEG or PNG; `whole` or broken off in its middle.
     pub fn small(random: &mut Random, whole: bool) -> Self {
         let pixels: Vec<u8> = (0..usize::from(SMALL) * usize::from(SMALL) * 3)
-            .map(|_| random.next().to_be_bytes()[0])
+            .map(|_| random.number().to_be_bytes()[0])
             .collect();
         let (name, content_type, mut bytes) = if random.one_in(2) {
             ("photo.jpg", "image/jpeg", jpeg(&pixels, SMALL, SMALL, 80))

@@ -50,7 +50,10 @@ pub fn confirm(ports: &impl Ports, caller: &User, confirm: Confirm) -> Result<Re
         Err(problem) if strict => return Err(problem),
         Err(_) => {
             let id = &session.upload_id;
-            log("warn", &format!("upload {id}: what was confirmed does not fit the photo; accepted and noted"));
+            log(
+                "warn",
+                &format!("upload {id}: what was confirmed does not fit the photo; accepted and noted"),
+            );
             Some(Difference { bytes: claim.bytes, checksum: claim.checksum })
         }
     };

@@ -38,12 +38,8 @@ pub fn request(ports: &impl Ports, caller: &User, request: Request) -> Result<Re
     })?;
     let now = ports.now().to_string();
     let checksum = format!("sha256:{}", info.sha256);
-    let confirmed = Confirmed {
-        at: now.clone(),
-        bytes: info.size,
-        checksum: checksum.clone(),
-        difference: None,
-    };
+    let confirmed =
+        Confirmed { at: now.clone(), bytes: info.size, checksum: checksum.clone(), difference: None };
     let again = Session {
         upload_id: id::new(ports),
         correlation_id: ports.correlation_id(),

@@ -42,11 +42,7 @@ pub fn handle(ports: &(impl Blobs + Publisher), message: &Message) -> Result<(),
 
 /// Looks at a photo in the store, if it is still the one of this checksum. The outer error means:
 /// not now; the inner one: never, and why.
-fn look(
-    ports: &impl Blobs,
-    key: &str,
-    checksum: Option<&str>,
-) -> Result<Result<Verdict, String>, Failure> {
+fn look(ports: &impl Blobs, key: &str, checksum: Option<&str>) -> Result<Result<Verdict, String>, Failure> {
     let photo = ports.stat(IMAGES, key).and_then(|info| {
         if info.size > MAX_BYTES {
             return Ok(Err(Refusal::TooManyBytes { bytes: info.size }));

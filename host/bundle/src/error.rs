@@ -70,7 +70,7 @@ pub enum Error {
 }
 
 /// The fix for everything that went wrong with a bundle after it was made.
-const AGAIN: &str = "delete the bundle's folder and build it again: `make run`, or `monopod bundle`";
+const AGAIN: &str = "build it again: `make run`, or `monopod bundle`";
 
 impl Error {
     /// The file it is about.

@@ -102,9 +102,12 @@ enum Level {
 
 /// The level that a line begins with, as in `warn: the queue is long`, and the rest of it.
 fn level(line: &str) -> (Level, &str) {
-    for (word, level) in
-        [("error: ", Level::Error), ("warn: ", Level::Warn), ("info: ", Level::Info), ("debug: ", Level::Debug)]
-    {
+    for (word, level) in [
+        ("error: ", Level::Error),
+        ("warn: ", Level::Warn),
+        ("info: ", Level::Info),
+        ("debug: ", Level::Debug),
+    ] {
         if let Some(text) = line.strip_prefix(word) {
             return (level, text);
         }

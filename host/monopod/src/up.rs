@@ -14,6 +14,7 @@ use monopod_core::{BoxFuture, name::TopicName};
 use monopod_engine::{Compiled, Engine};
 use monopod_messaging::{Hub, Messaging};
 use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Log, Up};
@@ -119,14 +120,22 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         ready: ready(store.clone(), messaging.clone()),
     };
 
+    // From here on a signal drains. Before, there is nothing to drain and it ends the process.
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let marks = Marks { public_url: &public_url, development: bound.development_issuer().is_some() };
     marks.started(&names, &reports, size, began.elapsed());
-    let door = tokio::spawn(bound.serve(parts, {
+    let mut door = tokio::spawn(bound.serve(parts, {
         let shutdown = shutdown.clone();
         async move { shutdown.cancelled().await }
     }));
 
-    let code = until_stopped(options, &state, &marks).await;
+    let code = tokio::select! {
+        code = until_stopped(options, &state, &marks, &mut signals) => code,
+        ended = &mut door => {
+            ended.context("the front door ended")??;
+            anyhow::bail!("the front door ended by itself");
+        }
+    };
     shutdown.cancel();
     let drained = async {
         let _served = door.await.context("the front door ended")??;
@@ -136,13 +145,13 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     };
     tokio::select! {
         drained = drained => drained?,
-        () = signal() => screen::warning("stopped", "at once; what was under way is done again at the next start"),
+        () = signals.next() => screen::warning("stopped", "at once; what was under way is done again at the next start"),
     }
     Ok(code)
 }
 
 /// Tries the photo if there is one, then waits for a signal.
-async fn until_stopped(options: &Up, state: &Path, marks: &Marks<'_>) -> ExitCode {
+async fn until_stopped(options: &Up, state: &Path, marks: &Marks<'_>, signals: &mut Signals) -> ExitCode {
     if let Some(photo) = &options.r#try {
         let attempt = try_photo::Attempt {
             photo: photo.clone(),
@@ -151,30 +160,35 @@ async fn until_stopped(options: &Up, state: &Path, marks: &Marks<'_>) -> ExitCod
         };
         let code = tokio::select! {
             code = try_photo::attempt(attempt) => code,
-            () = signal() => return ExitCode::from(FAILED),
+            () = signals.next() => return ExitCode::from(FAILED),
         };
         if options.once {
             return ExitCode::from(code);
         }
     }
     marks.addresses();
-    signal().await;
+    signals.next().await;
     screen::line("stopping", "draining; Ctrl-C again stops at once");
     ExitCode::SUCCESS
 }
 
-/// Ctrl-C, or the signal with which Kubernetes and systemd stop a process.
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => _ = signal.recv().await,
-            Err(_) => std::future::pending().await,
+/// Ctrl-C, and the signal with which Kubernetes and systemd stop a process. Listened to all the
+/// time: one that comes while nobody waits for it is there when somebody does.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }
 

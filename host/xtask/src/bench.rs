@@ -1,10 +1,11 @@
 //! `make bench`: builds the host as it is shipped, and hands over to the program that measures.
 //! What is measured, against what, and how it is printed is that program's business.
 
+use crate::cluster::Ground;
 use crate::place::Place;
 use crate::suites::CRATE;
 use crate::ui::Step;
-use crate::{cargo, json, run, words};
+use crate::{Told, cargo, json, run, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::os::unix::process::CommandExt as _;
@@ -16,6 +17,8 @@ const PROFILE: &str = "bench-host";
 /// The program in the tests' crate that measures. It is given the wanted names, or none for
 /// all, and appends its figures to `target/bench.jsonl`.
 const PROGRAM: &str = "bench";
+/// The figures that need a cluster. Only by name: the others would share their cores with it.
+const CLUSTERED: &str = "pod";
 
 /// Measures what `NAME` names, or everything.
 pub fn run(place: &Place) -> Result<()> {
@@ -30,13 +33,29 @@ pub fn run(place: &Place) -> Result<()> {
     step.done(&built.summary());
     let program = built.artifacts.into_iter().find_map(|artifact| artifact.executable);
     let program = program.with_context(|| format!("cargo built no `{PROGRAM}`"))?;
+    // In a cluster of its own, which needs to be ended afterwards.
+    let wanted = words("NAME");
+    let ground = if wanted.iter().any(|name| name == CLUSTERED) {
+        let mut step = Step::begin("cluster");
+        let ground = Ground::of("cluster", place, Some(&host), &mut step)?;
+        step.done("ready");
+        Some(ground)
+    } else {
+        None
+    };
     let mut command = Command::new(&program);
     command
         .current_dir(&place.root)
-        .args(words("NAME"))
+        .args(wanted)
         .env("MONOPOD_BIN", host)
         .env("MONOPOD_BUNDLES", place.bundles())
         .env("MONOPOD_SAMPLES", place.samples());
+    if let Some(ground) = ground {
+        ground.tell(place, &mut command);
+        let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
+        drop(ground);
+        return if status.success() { Ok(()) } else { Err(Told.into()) };
+    }
     // Comes back only if it could not be started.
     Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
 }

@@ -27,6 +27,8 @@ pub struct Report {
 pub struct Reader {
     /// What was read so far.
     pub report: Report,
+    /// The test that the harness last called slow, while it is still running.
+    pub slow: Option<String>,
     section: Section,
 }
 
@@ -74,7 +76,14 @@ impl Reader {
 
     fn result(&mut self, line: &str) {
         let Some(rest) = line.strip_prefix("test ") else { return };
+        if let Some((name, _)) = rest.split_once(" has been running for over ") {
+            self.slow = Some(name.to_owned());
+            return;
+        }
         let Some((name, outcome)) = rest.rsplit_once(" ... ") else { return };
+        if self.slow.as_deref() == Some(name) {
+            self.slow = None;
+        }
         if outcome.starts_with("FAILED") {
             self.report.names.push(name.to_owned());
         }
@@ -165,6 +174,17 @@ test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; 
         );
         assert_eq!((report.passed, report.failed), (3, 0));
         assert!(report.failures.is_empty());
+    }
+
+    #[test]
+    fn a_test_that_takes_long_is_named_while_it_runs() {
+        let mut reader = Reader::default();
+        reader.line("test drain::waits has been running for over 60 seconds");
+        assert_eq!(reader.slow.as_deref(), Some("drain::waits"));
+        reader.line("test other ... ok");
+        assert_eq!(reader.slow.as_deref(), Some("drain::waits"));
+        reader.line("test drain::waits ... ok");
+        assert_eq!((reader.slow, reader.report.seen), (None, 2));
     }
 
     #[test]

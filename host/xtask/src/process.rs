@@ -92,7 +92,9 @@ pub fn watch(
             None => see(Event::Tick),
         }
         if limit.is_some_and(|limit| started.elapsed() >= limit) {
+            let left = descendants(child.id());
             child.kill().with_context(|| format!("cannot kill `{name}`"))?;
+            end(&left);
             child.wait().with_context(|| format!("cannot wait for `{name}`"))?;
             return Ok(Ending::TimedOut);
         }
@@ -105,6 +107,39 @@ pub fn watch(
     match ended {
         Some((status, _)) => Ok(Ending::Exited(status)),
         None => Ok(Ending::Exited(child.wait().with_context(|| format!("cannot wait for `{name}`"))?)),
+    }
+}
+
+/// The processes that `root` started, and those that they started. Without /proc, none.
+fn descendants(root: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents: Vec<(u32, u32)> = processes
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            Some((id, parent(&stat)?))
+        })
+        .collect();
+    let mut found = vec![root];
+    let mut at = 0;
+    while let Some(&above) = found.get(at) {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == above).map(|(id, _)| *id));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+/// The parent in a line of `/proc/<id>/stat`: `42 (a name) S 7 ...`. The name may hold anything.
+fn parent(stat: &str) -> Option<u32> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Ends what a killed program could not end itself, such as the servers of a suite that hangs.
+fn end(processes: &[u32]) {
+    if !processes.is_empty() {
+        let ids = processes.iter().map(u32::to_string);
+        // One that has ended meanwhile is what is wanted.
+        let _ = Command::new("kill").arg("-9").args(ids).stderr(Stdio::null()).status();
     }
 }
 
@@ -206,6 +241,32 @@ mod tests {
         let answer = ask(&mut sh("sleep 60"), Some(Duration::from_millis(300)), &mut || {}).unwrap();
         assert!(matches!(answer.ending, Ending::TimedOut));
         assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn what_a_hanging_program_started_is_ended_with_it() {
+        let mut id = None;
+        let script = "sleep 60 & echo $!; wait";
+        let ending = watch(&mut sh(script), Some(Duration::from_millis(500)), &mut |event| {
+            if let Event::Out(line) = event {
+                id = line.parse::<u32>().ok();
+            }
+        });
+        assert!(matches!(ending.unwrap(), Ending::TimedOut));
+        // Gone, or waiting for its new parent to notice; the signal needs a moment to get there.
+        let stat = format!("/proc/{}/stat", id.unwrap());
+        let ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        let started = Instant::now();
+        while !ended() {
+            assert!(started.elapsed() < Duration::from_secs(20), "it lives on");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_parent_is_found_behind_any_name() {
+        assert_eq!(parent("42 (a) name) 9) S 7 42 42 0"), Some(7));
+        assert_eq!(parent(""), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `make test`: builds the test programs in one cargo run, starts each, and adds up what they
 //! say. The last line is the sum, alone, because other programs read it.
 
+use crate::cluster::Ground;
 use crate::libtest::{Reader, Report};
 use crate::place::Place;
 use crate::process::{self, Ending, Event};
@@ -130,12 +131,17 @@ pub fn native(place: &Place, verb: &str, selection: &[&str]) -> Command {
 
 fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&PathBuf>) -> Result<Report> {
     let mut step = Step::begin(suite);
-    if let Err(why) = bring(suite, &mut step) {
-        // Where everything is meant to be had, its absence is a failure; elsewhere a remark.
-        let failed = usize::from(switch("CI"));
-        step.failed(&format!("not run: {why:#}"));
-        return Ok(Report { failed, ..Report::default() });
-    }
+    let brought = bring(suite, &mut step);
+    let ground = match brought.and_then(|()| Ground::of(suite, place, host.map(PathBuf::as_path), &mut step))
+    {
+        Ok(ground) => ground,
+        Err(why) => {
+            // Where everything is meant to be had, its absence is a failure; elsewhere a remark.
+            let failed = usize::from(switch("CI"));
+            step.failed(&format!("not run: {why:#}"));
+            return Ok(Report { failed, ..Report::default() });
+        }
+    };
     let mut total = Report::default();
     for program in programs.iter().filter(|program| program.suite == suite) {
         let mut command = Command::new(&program.path);
@@ -150,6 +156,7 @@ fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&Pat
         if let Some(host) = host {
             command.env("MONOPOD_BIN", host);
         }
+        ground.tell(place, &mut command);
         total.add(run_program(&program.name, &mut command, &mut step, &total)?);
     }
     if suite == UNIT {
@@ -211,10 +218,16 @@ fn run_program(name: &str, command: &mut Command, step: &mut Step, before: &Repo
         if let Event::Out(line) = event {
             reader.line(line);
         }
-        step.tick(&format!("{} done  {name}", before.seen + reader.report.seen));
+        let what = reader.slow.as_deref().unwrap_or(name);
+        step.tick(&format!("{} done  {what}", before.seen + reader.report.seen));
     })?;
     let mut report = reader.report;
     if let Some(why) = unexplained(&ending, &report) {
+        if !report.finished {
+            // No summary: what was seen is all there is.
+            report.passed = report.seen.saturating_sub(report.names.len());
+            report.failed = report.names.len();
+        }
         report.failed += 1;
         report.names.push(name.to_owned());
         let last = Vec::from(last).join("\n");

@@ -36,7 +36,11 @@ fn scale(from: &[u8], (width, height): (usize, usize), to: (usize, usize)) -> Ve
                 };
                 let above = at(left, top) * (1.0 - right) + at(left + 1, top) * right;
                 let below = at(left, top + 1) * (1.0 - right) + at(left + 1, top + 1) * right;
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 255")]
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "between 0 and 255"
+                )]
                 out.push((above * (1.0 - down) + below * down).round() as u8);
             }
         }

@@ -129,7 +129,8 @@ async fn start_peer(folder: &Path, host: &Host, client: &Client) -> (Child, Stri
     let answer = client.send(request).await.unwrap();
     assert_eq!(answer.body().as_ref(), br#"{"data":{"ping":"pong"}}"#);
     // hyper writes these two by itself.
-    let head = answer.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "content-length" | "date"));
+    let head =
+        answer.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "content-length" | "date"));
     let head: Vec<_> = head.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     std::fs::write(folder.join(peer::HEAD), head.join("\n")).unwrap();
     std::fs::write(folder.join(peer::BODY), answer.body()).unwrap();

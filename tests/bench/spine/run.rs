@@ -41,7 +41,8 @@ pub async fn measure(book: &mut Book) {
             better: Better::Lower,
             peer: None,
             goal: Goal::AtMost(5.0),
-            about: "nothing to build; checks that, starts, sends a photo, prints the machine, stops".to_owned(),
+            about: "nothing to build; checks that, starts, sends a photo, prints the machine, stops"
+                .to_owned(),
         },
     );
 }

@@ -37,7 +37,8 @@ impl House {
     /// issuer, whose name has the address in it.
     pub async fn again(self, platform: &Platform) -> Self {
         let Self { host, folder } = self;
-        let setup = Setup { listen: listens(&host), platform: platform.write(folder.path()), ..host.setup().clone() };
+        let setup =
+            Setup { listen: listens(&host), platform: platform.write(folder.path()), ..host.setup().clone() };
         host.stop().await;
         Self { host: setup.start().await, folder }
     }

@@ -32,7 +32,8 @@ impl Platform {
         let lines = self.0.lines().filter(|line| {
             if line.starts_with('[') {
                 let section = line.trim_matches(['[', ']']);
-                within = section == format!("components.{name}") || section.starts_with(&format!("components.{name}."));
+                within = section == format!("components.{name}")
+                    || section.starts_with(&format!("components.{name}."));
             }
             !within
         });

@@ -22,7 +22,10 @@ pub struct Finished {
 }
 
 /// Runs `monopod` in a folder. A platform of the suite is not to be found by accident.
-pub async fn monopod<A: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = A>) -> Finished {
+pub async fn monopod<A: AsRef<std::ffi::OsStr>>(
+    folder: &Path,
+    arguments: impl IntoIterator<Item = A>,
+) -> Finished {
     let mut command = Command::new(monopod_tests::from_environment("MONOPOD_BIN"));
     command
         .args(arguments)

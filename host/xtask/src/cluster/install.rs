@@ -2,7 +2,7 @@
 
 use super::node::Node;
 use super::{pki, say, told, with_step};
-use crate::image::SAMPLE;
+use crate::image::{Image, SAMPLE};
 use crate::place::{Place, SAMPLES};
 use crate::ui;
 use anyhow::{Context as _, Result};
@@ -20,7 +20,7 @@ const CALLER: &str = "caller";
 const AUDIENCE: &str = "trackunit";
 
 /// Installs or upgrades, waits until it is ready, and says what to type next.
-pub fn run(place: &Place, node: &Node, host: &Path) -> Result<()> {
+pub fn run(place: &Place, node: &Node, host: &Path, images: &[Image]) -> Result<()> {
     with_step("secret", SECRET, |step| {
         namespace(node, RELEASE, step)?;
         secret(node, RELEASE, SECRET, step)
@@ -30,6 +30,8 @@ pub fn run(place: &Place, node: &Node, host: &Path) -> Result<()> {
         helm.args(["upgrade", "--install", RELEASE]).arg(place.root.join("charts/monopod"));
         helm.arg("--values").arg(place.root.join("charts/monopod/values-development.yaml"));
         helm.args(["--set", "service.type=LoadBalancer", "--namespace", RELEASE]);
+        // The tags stay while one works on what is behind them; the pod has to change then.
+        helm.arg("--set-string").arg(format!("podAnnotations.images={}", mark(images)));
         // The state of an earlier round may have to be compiled for again.
         helm.args(["--wait", "--timeout", "120s"]);
         told(&mut helm, step, "helm upgrade --install, waiting for the pod").map(|_| ())
@@ -54,6 +56,13 @@ pub fn run(place: &Place, node: &Node, host: &Path) -> Result<()> {
     ]);
     ui::note("And in the end: make cluster-down");
     Ok(())
+}
+
+/// A word that differs as soon as one of the images does.
+fn mark(images: &[Image]) -> String {
+    let short =
+        |image: &Image| image.digest.trim_start_matches("sha256:").chars().take(8).collect::<String>();
+    images.iter().map(short).collect::<Vec<_>>().join("-")
 }
 
 /// Helm, for this cluster.

@@ -51,13 +51,16 @@ pub fn up(place: &Place) -> Result<()> {
         with_step("system", "names and volumes", |step| system(place, &node, step))?;
     }
     with_step("load", &format!("{} images", images.len()), |step| load(&node, &images, step))?;
-    install::run(place, &node, &host)
+    install::run(place, &node, &host, &images)
 }
 
 /// Ends the cluster of this user, and everything it knew.
 pub fn down(place: &Place) -> Result<()> {
-    let node = Node::at(place::Spot::new(place, place::Which::Made), Tools::new(place));
-    with_step("cluster", "down, nothing left", |step| node.stop(step))
+    with_step("cluster", "down, nothing left", |step| {
+        // That of a suite too, should somebody have cut it short.
+        let spots = [place::Which::Made, place::Which::Tested].map(|which| place::Spot::new(place, which));
+        spots.into_iter().try_for_each(|spot| Node::at(spot, Tools::new(place)).stop(step))
+    })
 }
 
 fn with_step<T>(label: &str, done: &str, work: impl FnOnce(&mut Step) -> Result<T>) -> Result<T> {

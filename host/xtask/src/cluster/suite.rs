@@ -2,9 +2,10 @@
 //! the images of the product. It ends when it is dropped, also after a failure.
 
 use super::control::Alone;
+use super::install::HOST;
 use super::node::{Node, obstacle};
 use super::place::{Spot, Which};
-use super::{load, system, tools};
+use super::{load, pki, system, tools};
 use crate::image::{self, Buildah, Image};
 use crate::place::Place;
 use crate::process;
@@ -58,6 +59,8 @@ impl Ground {
         let ground = Self::Whole(node.clone());
         node.start(place, step)?;
         system(place, &node, step)?;
+        // For the front door of whatever is installed.
+        pki::public(&node.spot, "front", &format!("DNS:{HOST}"))?;
         load(&node, &images, step)?;
         Ok(ground)
     }
@@ -74,6 +77,7 @@ impl Ground {
             .env("KUBECONFIG", spot.kubeconfig("admin"))
             .env("MONOPOD_KUBECTL", tools.kubernetes("kubectl"))
             .env("MONOPOD_HELM", tools.helm())
+            .env("MONOPOD_GATEWAY", tools.gateway())
             .env("HELM_CACHE_HOME", spot.run.join("helm/cache"))
             .env("HELM_CONFIG_HOME", spot.run.join("helm/config"))
             .env("HELM_DATA_HOME", spot.run.join("helm/data"));

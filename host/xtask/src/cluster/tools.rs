@@ -29,6 +29,9 @@ const NODE: [(&str, &str); 5] = [
     ("iptables", "/usr/sbin/iptables"),
 ];
 
+/// The Gateway API's definitions, which a test server is taught.
+const GATEWAY: &str = "1.4.0";
+
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -61,6 +64,11 @@ impl Tools {
         self.root.join(format!("helm-{HELM}/bin/helm"))
     }
 
+    /// The definition of HTTPRoute, as a file to apply.
+    pub fn gateway(&self) -> PathBuf {
+        self.root.join(format!("gateway-{GATEWAY}/httproutes.yaml"))
+    }
+
     /// What holds a pod's namespaces.
     pub fn pause(&self) -> PathBuf {
         self.root.join(format!("pause-{PAUSE}/bin/pause"))
@@ -73,10 +81,37 @@ pub fn control(place: &Place, step: &mut Step) -> Result<Tools> {
     packages(&CONTROL, step)?;
     kubernetes(place, &tools, step)?;
     install(place, step, &tools.helm(), &format!("helm.sh/helm/v3/cmd/helm@v{HELM}"), |go| {
-        // Without it Helm calls itself a development version.
-        go.arg(format!("-ldflags=-s -w -X helm.sh/helm/v3/internal/version.version=v{HELM}"));
+        // Without them Helm calls itself a development version, and renders for Kubernetes 1.20.
+        let (major, minor) = KUBERNETES.split_once('.').unwrap_or_default();
+        let minor = minor.split('.').next().unwrap_or_default();
+        let module = "helm.sh/helm/v3";
+        go.arg(format!(
+            "-ldflags=-s -w -X {module}/internal/version.version=v{HELM} \
+             -X {module}/pkg/chartutil.k8sVersionMajor={major} -X {module}/pkg/chartutil.k8sVersionMinor={minor}"
+        ));
     })?;
+    gateway(place, &tools, step)?;
     Ok(tools)
+}
+
+/// Takes one file out of the Gateway API's module.
+fn gateway(place: &Place, tools: &Tools, step: &mut Step) -> Result<()> {
+    let file = tools.gateway();
+    if file.is_file() {
+        return Ok(());
+    }
+    let mut go = go(place, "mod")?;
+    go.args(["download", "-json", &format!("sigs.k8s.io/gateway-api@v{GATEWAY}")]);
+    let answer = process::ask(go.current_dir("/"), None, &mut || step.tick("the Gateway API's definitions"))?;
+    let said: serde_json::Value = serde_json::from_str(&answer.out).unwrap_or_default();
+    let Some(module) = crate::json::text(&said, "/Dir") else {
+        bail!("go could not fetch the Gateway API: {} {}", answer.err.trim(), answer.out.trim());
+    };
+    let from = Path::new(module).join("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml");
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::copy(&from, &file).with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(())
 }
 
 /// Brings what a whole node needs.
@@ -144,7 +179,7 @@ fn build(
         return Ok(());
     }
     let mut go = go(place, "build")?;
-    go.current_dir(place.root.join(source)).arg("-o").arg(program);
+    go.current_dir(place.root.join(source)).args(["-trimpath", "-o"]).arg(program);
     more(&mut go);
     run(go.arg("."), step, source, program)
 }
@@ -160,6 +195,7 @@ fn install(
         return Ok(());
     }
     let mut go = go(place, "install")?;
+    go.arg("-trimpath");
     if let Some(folder) = program.parent() {
         go.env("GOBIN", folder);
     }
@@ -186,11 +222,7 @@ fn go(place: &Place, verb: &str) -> Result<Command> {
     let cache = place.cache.join("go");
     let mut command = Command::new(program);
     // Beside everything else, so that seven gigabytes can be deleted in one place.
-    command
-        .arg(verb)
-        .arg("-trimpath")
-        .env("GOMODCACHE", cache.join("mod"))
-        .env("GOCACHE", cache.join("build"));
+    command.arg(verb).env("GOMODCACHE", cache.join("mod")).env("GOCACHE", cache.join("build"));
     command.env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false").env("GOTOOLCHAIN", "local");
     Ok(command)
 }

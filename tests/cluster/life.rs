@@ -1,0 +1,114 @@
+//! One release from its installation to its end, told in one go: each step stands on the one
+//! before.
+
+use std::time::Instant;
+
+use monopod_tests::client::Client;
+use monopod_tests::kube;
+use serde_json::{Value, json};
+
+use crate::support::{OBJECTS, Release, URL, accepted, ended, pki, sample, until};
+
+/// A photo by the command line, from outside of the cluster through the service.
+fn photo(release: &Release) -> Vec<Value> {
+    let (photo, ca) = (sample(), pki().join("ca.crt"));
+    let (address, token) = (release.address(), release.token());
+    let said = kube::monopod(&[
+        "try",
+        photo.to_str().unwrap(),
+        "--url",
+        URL,
+        "--connect",
+        &address,
+        "--ca",
+        ca.to_str().unwrap(),
+        "--token",
+        &token,
+        "--json",
+    ]);
+    said.good().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Whether the composed schema has the field of the second version.
+async fn is_next(phone: &Client) -> bool {
+    let query = "query ($key: String!) { imageLink(objectKey: $key) { url } }";
+    let (_, answer) = phone.graphql(query, json!({ "key": "images/none.jpg" })).await.unwrap();
+    let text = answer["errors"].to_string();
+    // Of a photo that is not there; the first version has no such field at all.
+    !text.contains("imageLink") || text.contains("NOT_FOUND")
+}
+
+#[tokio::test]
+async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_nothing() {
+    let release = Release::new("life");
+    let began = Instant::now();
+    release.install(&[]).good();
+    println!(
+        "note: helm install --wait, first start and compiling included: {} ms",
+        began.elapsed().as_millis()
+    );
+    assert_eq!(release.pods().len(), 1);
+
+    // A photo through the service from outside of the pod.
+    let events = photo(&release);
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "completed", "{events:?}");
+    assert_eq!(last["recognitionPayload"]["aggregate"]["name"], "Volvo EC220E", "{last}");
+    release.helm(&["test", "trackunit"]).good();
+
+    // Accepted, and at once another version of one bundle.
+    let phone = release.phone();
+    assert!(!is_next(&phone).await);
+    let before = accepted(&phone).await;
+    let next = std::env::var("MONOPOD_NEXT").unwrap();
+    let began = Instant::now();
+    release.install(&["--set-string", &format!("bundles.versions.{next}")]).good();
+    println!("note: helm upgrade --wait to a new bundle: {} ms", began.elapsed().as_millis());
+    let phone = release.phone();
+    assert!(is_next(&phone).await, "the new version does not answer");
+    assert_eq!(ended(&phone, &before).await, "completed");
+
+    // And back.
+    let between = accepted(&phone).await;
+    release.helm(&["rollback", "trackunit", "1", "--wait", "--timeout=120s"]).good();
+    let phone = release.phone();
+    assert!(!is_next(&phone).await, "the old version does not answer");
+    assert_eq!(ended(&phone, &between).await, "completed");
+
+    // Killed without a word while photos are under way.
+    let mut under_way = Vec::new();
+    for _ in 0..5 {
+        under_way.push(accepted(&phone).await);
+    }
+    let old = release.pods()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let began = Instant::now();
+    release.kubectl(&["delete", "pod", &old, "--grace-period=0", "--force", "--wait=false"]).good();
+    let ready = format!("deployment/{OBJECTS}");
+    until("other pod", || {
+        let new = release.pods().iter().any(|pod| pod["metadata"]["name"] != *old);
+        new.then_some(())
+    });
+    release.kubectl(&["rollout", "status", &ready, "--timeout=60s"]).good();
+    println!("note: pod killed to ready again: {} ms", began.elapsed().as_millis());
+    let phone = release.phone();
+    for upload in under_way.iter().chain([&before, &between]) {
+        assert_eq!(ended(&phone, upload).await, "completed");
+    }
+
+    // Gone but for the claim, which is said; and whoever installs again finds everything.
+    let said = release.helm(&["uninstall", "trackunit", "--wait"]).good();
+    assert!(said.contains(&format!("[PersistentVolumeClaim] {OBJECTS}-state")), "{said}");
+    let kinds =
+        "all,configmaps,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets,persistentvolumeclaims";
+    let selector = "--selector=app.kubernetes.io/instance=trackunit";
+    let left = until("end of the pods", || {
+        let left = release.kubectl(&["get", kinds, selector, "--output=name"]).good();
+        (!left.contains("pod/")).then_some(left)
+    });
+    assert_eq!(left.trim(), format!("persistentvolumeclaim/{OBJECTS}-state"));
+    let binding = kube::kubectl(&["get", "clusterrolebindings", "--output=name"]).good();
+    assert!(!binding.contains(&format!("life-{OBJECTS}")), "{binding}");
+    release.install(&[]).good();
+    let phone = release.phone();
+    assert_eq!(ended(&phone, &before).await, "completed");
+}

@@ -1,0 +1,15 @@
+//! The platform in a real Kubernetes: installed by its chart, used through its service,
+//! upgraded, rolled back, killed, taken away; and what goes wrong on the way.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a suite stops at the first surprise"
+)]
+
+mod faults;
+mod life;
+mod policies;
+mod support;
