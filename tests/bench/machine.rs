@@ -60,6 +60,15 @@ pub fn processor(pid: u32) -> f64 {
     ticks(&text, 14) + ticks(&text, 15)
 }
 
+/// The processor time that everything on this machine has used, interrupts left out, and what the
+/// machine's own host has kept from it; in seconds.
+pub fn busy() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap();
+    let fields: Vec<f64> = text.lines().next().unwrap().split_whitespace().filter_map(|f| f.parse().ok()).collect();
+    // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+    [0, 1, 2, 7].iter().filter_map(|&at| fields.get(at)).sum::<f64>() / TICKS
+}
+
 /// The processor time of this process's children that have ended, in seconds.
 pub fn processor_of_children() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap();

@@ -1,4 +1,4 @@
-//! `make bench`: builds the host as it is shipped, and hands over to the program that measures.
+//! `make bench`: builds what people run, and hands over to the program that measures.
 //! What is measured, against what, and how it is printed is that program's business.
 
 use crate::cluster::Ground;
@@ -11,9 +11,6 @@ use serde_json::Value;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// The profile of what is measured: one build more than for tests, with everything switched on
-/// that costs build time and brings speed.
-const PROFILE: &str = "bench-host";
 /// The program in the tests' crate that measures. It is given the wanted names, or none for
 /// all, and appends its figures to `target/bench.jsonl`.
 const PROGRAM: &str = "bench";
@@ -25,10 +22,11 @@ pub fn run(place: &Place) -> Result<()> {
     if !exists(&cargo::metadata(place, &place.root, false)?) {
         bail!("nothing can be measured yet: {CRATE} has no program `{PROGRAM}`");
     }
-    let host = run::build(place, PROFILE, false)?;
+    let host = run::build(place, false)?;
     let mut step = Step::begin("bench");
     let mut command = cargo::command(place, &place.target);
-    command.args(["build", "--profile", PROFILE, "--package", CRATE, "--bin", PROGRAM]);
+    // The whole workspace's features, so that nothing is built a second time with fewer.
+    command.args(["build", "--release", "--workspace", "--bin", PROGRAM]);
     let built = cargo::build(&mut step, &mut command, &[])?;
     step.done(&built.summary());
     let program = built.artifacts.into_iter().find_map(|artifact| artifact.executable);

@@ -42,7 +42,7 @@ pub struct Image {
 
 /// Builds everything and prints what came of it.
 pub fn run(place: &Place) -> Result<()> {
-    let host = run::build(place, "release", false)?;
+    let host = run::build(place, false)?;
     for image in all(place, &host)? {
         ui::line("image", &format!("{}  {}", image.name, ui::size(image.size)));
         ui::note(&image.digest);

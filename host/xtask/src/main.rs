@@ -84,7 +84,7 @@ impl std::error::Error for Told {}
 fn dispatch(command: Option<&str>) -> Result<()> {
     match command {
         Some("run") => run::run(&Place::find()?),
-        Some("build") => run::build(&Place::find()?, "release", true).map(|_| ()),
+        Some("build") => run::build(&Place::find()?, true).map(|_| ()),
         Some("guests") => run::guests_only(&Place::find()?),
         Some("test") => test::run(&Place::find()?),
         Some("check") => check::run(&Place::find()?),

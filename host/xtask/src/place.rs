@@ -43,9 +43,9 @@ impl Place {
         self.root.join("target/bundles")
     }
 
-    /// The built host, by cargo profile folder (`release`, `bench-host`).
-    pub fn host(&self, profile: &str) -> PathBuf {
-        self.target.join(profile).join("monopod")
+    /// The built host.
+    pub fn host(&self) -> PathBuf {
+        self.target.join("release/monopod")
     }
 
     /// The photos that the repository carries.

@@ -18,7 +18,7 @@ const PHOTO: &str = "excavator-tagged.jpg";
 
 /// Builds and starts.
 pub fn run(place: &Place) -> Result<()> {
-    let host = build(place, "release", false)?;
+    let host = build(place, false)?;
     let mut command = Command::new(&host);
     let photo = std::env::var_os("PHOTO").filter(|photo| !photo.is_empty()).map(PathBuf::from);
     // Relative to the checkout, because that is how it is shown.
@@ -31,13 +31,12 @@ pub fn run(place: &Place) -> Result<()> {
     Err(command.exec()).with_context(|| format!("cannot start {}", host.display()))
 }
 
-/// Builds everything that `make run` and the suites need: the host in a cargo profile
-/// (`bench-host` for figures), the guests, with `probes` also those of the tests, and their
-/// bundles. Returns the host.
-pub fn build(place: &Place, profile: &str, probes: bool) -> Result<PathBuf> {
+/// Builds everything that `make run` and the suites need: the host, the guests, with `probes`
+/// also those of the tests, and their bundles. Returns the host.
+pub fn build(place: &Place, probes: bool) -> Result<PathBuf> {
     let toolchain = tools(place)?;
-    build_host(place, profile)?;
-    let host = place.host(profile);
+    build_host(place)?;
+    let host = place.host();
     let built = build_guests(place, &toolchain, guests::all(place, probes)?)?;
     bundles::build(place, &host, &built)?;
     Ok(host)
@@ -66,10 +65,10 @@ fn tools(place: &Place) -> Result<Toolchain> {
     chosen
 }
 
-fn build_host(place: &Place, profile: &str) -> Result<()> {
+fn build_host(place: &Place) -> Result<()> {
     let mut step = Step::begin("host");
     let mut command = cargo::command(place, &place.target);
-    command.args(["build", "--profile", profile, "--package", "monopod"]);
+    command.args(["build", "--release", "--package", "monopod"]);
     match cargo::build(&mut step, &mut command, &[]) {
         Ok(built) => {
             step.done(&built.summary());

@@ -33,11 +33,7 @@ struct Program {
 pub fn run(place: &Place) -> Result<()> {
     let metadata = cargo::metadata(place, &place.root, false)?;
     let chosen = suites::choose(&suites::all(&metadata), &words("SUITE"))?;
-    let host = if chosen.iter().any(|suite| suite != UNIT) {
-        Some(run::build(place, "release", true)?)
-    } else {
-        None
-    };
+    let host = if chosen.iter().any(|suite| suite != UNIT) { Some(run::build(place, true)?) } else { None };
     let programs = match build(place, &metadata, &chosen) {
         Ok(programs) => programs,
         Err(error) => {

@@ -109,7 +109,7 @@ pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
         );
     }
 
-    let (mut lost, mut slowest) = (Vec::new(), Vec::new());
+    let (mut lost, mut slowest, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         book.say(&format!("confirmed to completed, {AT_ONCE} at once, round {round} of {ROUNDS}"));
         let ready = Ready::all(&client, &photo, AT_ONCE).await;
@@ -124,6 +124,8 @@ pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
         }
         lost.push((AT_ONCE - times.len()) as f64);
         slowest.push(percentile(&times, 1.0));
+        tokio::time::sleep(QUIET).await;
+        memory.push(machine::memory(host.pid()).0);
     }
     let at_once = format!("{about}; {AT_ONCE} confirmations at the same moment; {LOCAL}");
     let figure = |metric, values, unit, goal, about| Figure {
@@ -137,8 +139,6 @@ pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
     };
     book.add(NAME, figure("50 at once, lost", lost, "runs", Goal::AtMost(0.0), at_once.clone()));
     book.add(NAME, figure("50 at once, slowest", slowest, "ms", Goal::None, at_once));
-    tokio::time::sleep(QUIET).await;
-    let about = format!("the same process, {} photos later, 2 s of rest", ROUNDS * (ALONE + AT_ONCE));
-    let memory = vec![machine::memory(host.pid()).0];
+    let about = "the same process, 2 s after each of these rounds, and after the runs above".to_owned();
     book.add(NAME, figure("memory after work (RSS)", memory, "MB", Goal::None, about));
 }

@@ -51,20 +51,25 @@ pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
     let (mut ours, mut theirs) = (Side::default(), Side::default());
     wrk(&script, &url, WARM).await;
     wrk(&script, &peer_url, WARM).await;
-    // What the generator took of the processors while it measured ours.
-    let mut generator = Vec::new();
+    // What the generator took of the processors while it measured ours, and everybody else.
+    let (mut generator, mut others) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         book.say(&format!("ping per second, and the peer's, round {round} of {ROUNDS}"));
-        let before = machine::processor_of_children();
+        let before = (machine::processor_of_children(), machine::processor(host.pid()), machine::busy());
         side(&mut ours, host.pid(), &script, &url).await;
-        generator.push((machine::processor_of_children() - before) / f64::from(SECONDS));
+        let wrk = machine::processor_of_children() - before.0;
+        let rest = machine::busy() - before.2 - wrk - (machine::processor(host.pid()) - before.1);
+        generator.push(wrk / f64::from(SECONDS));
+        others.push(rest.max(0.0) / f64::from(SECONDS));
         side(&mut theirs, peer_pid, &script, &peer_url).await;
     }
     drop(peer);
     let about = format!(
         "wrk -t1 -c{CONNECTIONS} -d{SECONDS}s, POST {{\"query\":\"{{ping}}\"}}, HTTP/1.1 kept over TLS 1.3; a fresh \
-         instance of the component for each; no token, no state; wrk itself took {:.2} of the cores",
-        median(&generator)
+         instance of the component for each; no token, no state; wrk itself took {:.2} of the cores, \
+         other programs {:.2}",
+        median(&generator),
+        median(&others)
     );
     let peer = |values| Some(Peer { name: peer::name(), values });
     book.add(

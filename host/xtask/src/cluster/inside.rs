@@ -72,6 +72,11 @@ fn mounts(spot: &Spot) -> Result<()> {
     for folder in ["/run/lock", "/run/netns", "/run/containerd"] {
         fs::create_dir_all(folder)?;
     }
+    // A volume that can be full, for the suites: the others have the machine's whole disk.
+    let small = spot.run.join("volumes/small");
+    fs::create_dir_all(&small)?;
+    let Some(small) = small.to_str() else { bail!("the cache's path is no text") };
+    mount(&["-t", "tmpfs", "-o", "size=24m,mode=755", "none", small])?;
     let logs = spot.run.join("pods");
     fs::create_dir_all(&logs)?;
     let Some(logs) = logs.to_str() else { bail!("the cache's path is no text") };

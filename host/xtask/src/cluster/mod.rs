@@ -42,7 +42,7 @@ pub fn up(place: &Place) -> Result<()> {
     if let Some(why) = node::obstacle() {
         bail!("{why}. With a cluster of your own: docs/kubernetes.md, from \"helm install\" on");
     }
-    let host = run::build(place, "release", false)?;
+    let host = run::build(place, false)?;
     let images = image::all(place, &host)?;
     let tools = with_step("tools", "kubernetes containerd coredns helm", |step| tools::node(place, step))?;
     let node = Node::at(place::Spot::new(place, place::Which::Made), tools);
