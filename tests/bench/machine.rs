@@ -64,7 +64,8 @@ pub fn processor(pid: u32) -> f64 {
 /// machine's own host has kept from it; in seconds.
 pub fn busy() -> f64 {
     let text = std::fs::read_to_string("/proc/stat").unwrap();
-    let fields: Vec<f64> = text.lines().next().unwrap().split_whitespace().filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<f64> =
+        text.lines().next().unwrap().split_whitespace().filter_map(|f| f.parse().ok()).collect();
     // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
     [0, 1, 2, 7].iter().filter_map(|&at| fields.get(at)).sum::<f64>() / TICKS
 }

@@ -1,6 +1,14 @@
 //! The page, as a person uses it: headless Chromium against a real host. Screenshots are
 //! kept in `target/artifacts`; the one of a recognised machine is the README's picture.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a suite stops at the first surprise"
+)]
+
 mod chromium;
 
 use std::path::PathBuf;

@@ -24,7 +24,6 @@ pub async fn accepted(phone: &Client) -> Upload {
 }
 
 /// Asks for an upload until its analysis is over; how it ended.
-#[expect(clippy::disallowed_methods, reason = "an upload's state, asked from outside")]
 pub async fn ended(phone: &Client, upload: &Upload) -> String {
     let began = Instant::now();
     loop {

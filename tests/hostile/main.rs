@@ -2,6 +2,14 @@
 //! error in bounded time, nothing of the failed call remains, and neighbours go on.
 //! The guest is `tests/guests/probe`, which does what a path names.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a suite stops at the first surprise"
+)]
+
 mod support;
 
 use std::sync::Arc;
