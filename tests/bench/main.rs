@@ -3,7 +3,8 @@
 //!
 //! `bench [NAME…]` measures; without names everything. Each figure is one line of JSON on
 //! standard output, appended to `target/bench.jsonl` too; the table comes last. A missed goal is
-//! a line that says so and no failure. `bench peer …` is the peer that it starts.
+//! a line that says so and no failure. `bench readme` writes the README's table from what was
+//! measured before; `bench peer …` is the peer that it starts.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +19,7 @@ mod figure;
 mod machine;
 mod peer;
 mod pod;
+mod readme;
 mod spine;
 
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     if let Some(("peer", [folder])) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         runtime.block_on(peer::serve(folder.as_ref()));
+        return ExitCode::SUCCESS;
+    }
+    if arguments == ["readme"] {
+        readme::write(monopod_tests::checkout());
         return ExitCode::SUCCESS;
     }
     if let Some(unknown) = arguments.iter().find(|name| !NAMES.contains(&name.as_str())) {

@@ -107,7 +107,7 @@ fn deleted(runtime: &Runtime, book: &mut Book, release: &Release) {
         runtime.block_on(answered(&phone));
         serving.push(began.elapsed().as_secs_f64());
         ready.push(age(pod));
-        runtime.block_on(tokio::time::sleep(QUIET));
+        runtime.block_on(async { tokio::time::sleep(QUIET).await });
         resident.push(machine::memory(pod).0);
     }
     let about = |what: &str| format!("{what}; compiled code on the volume; {HERE}");

@@ -50,6 +50,9 @@ pub struct Up {
     /// The folder for everything that must survive, instead of `state` in the file
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// How long to wait for another monopod to give the state free, for example 30s
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = monopod_core::size::parse_duration)]
+    pub wait: std::time::Duration,
     /// Where to listen, instead of `listen` in the file; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,

@@ -13,7 +13,7 @@ use monopod_core::store::Store;
 use monopod_core::{BoxFuture, name::TopicName};
 use monopod_engine::{Compiled, Engine};
 use monopod_messaging::{Hub, Messaging};
-use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
+use monopod_state::{BlobSettings, LocalBlobs, OpenError, SqliteStore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,9 @@ use crate::{FAILED, USAGE, screen, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
 const EDGE: &str = "edge";
+
+/// Between two looks whether the state is free: short against the start of a pod.
+const LOCK_LOOK: Duration = Duration::from_millis(50);
 
 pub fn run(options: &Up) -> ExitCode {
     let began = Instant::now();
@@ -82,13 +85,20 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let public_url = bound.public_url().to_owned();
 
     let hub = Hub::new();
-    let store = Arc::new(open_store(&plan, &state, hub.clone()).await?);
+    // Listened to from the first moment that may take long: the first process of a container
+    // is not ended by a signal that it does not listen to.
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let opened = open_store(&plan, &state, hub.clone(), options.wait);
+    let Some(store) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
+    let store = Arc::new(store?);
     let blobs = LocalBlobs::open(BlobSettings { folder: state.clone(), public_url: public_url.clone() })?;
     let blobs: Arc<LocalBlobs> = Arc::new(blobs);
     let settings =
         monopod_engine::Settings { cache: state.join("cache"), store: store.clone(), blobs: blobs.clone() };
     let names: Vec<String> = components.iter().map(|c| c.name.to_string()).collect();
-    let (engine, reports) = tokio::task::spawn_blocking(move || Engine::load(settings, components)).await??;
+    let load = tokio::task::spawn_blocking(move || Engine::load(settings, components));
+    let Some(loaded) = signals.unless_stopped(load).await else { return Ok(ExitCode::from(FAILED)) };
+    let (engine, reports) = loaded??;
     let engine = Arc::new(engine);
 
     let shutdown = CancellationToken::new();
@@ -120,8 +130,6 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         ready: ready(store.clone(), messaging.clone()),
     };
 
-    // From here on a signal drains. Before, there is nothing to drain and it ends the process.
-    let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let marks = Marks { public_url: &public_url, development: bound.development_issuer().is_some() };
     marks.started(&names, &reports, size, began.elapsed());
     let mut door = tokio::spawn(bound.serve(parts, {
@@ -225,7 +233,9 @@ fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
     }
 }
 
-async fn open_store(plan: &Plan, state: &Path, hub: Hub) -> anyhow::Result<SqliteStore> {
+/// Opens the state. One that another process has is waited for as long as `patience` says:
+/// where a new pod comes while the old one still drains.
+async fn open_store(plan: &Plan, state: &Path, hub: Hub, patience: Duration) -> anyhow::Result<SqliteStore> {
     let consumers = |topic: &TopicName| -> BTreeSet<_> {
         let consumes = |(_, c): &(_, &monopod_config::Component)| c.grants.consume.contains(topic);
         plan.components.iter().filter(consumes).map(|(name, _)| name.clone()).collect()
@@ -235,7 +245,17 @@ async fn open_store(plan: &Plan, state: &Path, hub: Hub) -> anyhow::Result<Sqlit
     });
     let topology = monopod_state::Topology { topics: topics.collect() };
     let settings = monopod_state::Settings { folder: state.to_owned(), topology };
-    Ok(tokio::task::spawn_blocking(move || SqliteStore::open(settings, Arc::new(hub))).await??)
+    let began = Instant::now();
+    loop {
+        let (settings, hub) = (settings.clone(), hub.clone());
+        match tokio::task::spawn_blocking(move || SqliteStore::open(settings, Arc::new(hub))).await? {
+            Err(busy @ OpenError::Locked { .. }) if began.elapsed() < patience => {
+                tracing::debug!(%busy, "waiting");
+                tokio::time::sleep(LOCK_LOOK).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn messaging_settings(plan: &Plan) -> monopod_messaging::Settings {
