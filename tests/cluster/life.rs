@@ -38,6 +38,17 @@ async fn is_next(phone: &Client) -> bool {
     !text.contains("imageLink") || text.contains("NOT_FOUND")
 }
 
+/// Deletes the pod and waits until there is another; the old one's name.
+fn replaced(release: &Release, how: &[&str]) -> String {
+    let old = release.pods()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    release.kubectl(&[&["delete", "pod", &old], how].concat()).good();
+    until("other pod", || {
+        let new = release.pods().iter().any(|pod| pod["metadata"]["name"] != *old);
+        new.then_some(())
+    });
+    old
+}
+
 #[tokio::test]
 async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_nothing() {
     let release = Release::new("life");
@@ -80,20 +91,24 @@ async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_not
     for _ in 0..5 {
         under_way.push(accepted(&phone).await);
     }
-    let old = release.pods()[0]["metadata"]["name"].as_str().unwrap().to_owned();
     let began = Instant::now();
-    release.kubectl(&["delete", "pod", &old, "--grace-period=0", "--force", "--wait=false"]).good();
+    replaced(&release, &["--grace-period=0", "--force", "--wait=false"]);
     let ready = format!("deployment/{OBJECTS}");
-    until("other pod", || {
-        let new = release.pods().iter().any(|pod| pod["metadata"]["name"] != *old);
-        new.then_some(())
-    });
     release.kubectl(&["rollout", "status", &ready, "--timeout=60s"]).good();
     println!("note: pod killed to ready again: {} ms", began.elapsed().as_millis());
     let phone = release.phone();
     for upload in under_way.iter().chain([&before, &between]) {
         assert_eq!(ended(&phone, upload).await, "completed");
     }
+
+    // Deleted in good order: the next pod comes while this one still drains, and waits for the
+    // state instead of failing.
+    let old = replaced(&release, &["--wait=false"]);
+    release.kubectl(&["rollout", "status", &ready, "--timeout=60s"]).good();
+    let pods = release.pods();
+    let new = pods.iter().find(|pod| pod["metadata"]["name"] != *old).unwrap();
+    assert_eq!(new["status"]["containerStatuses"][0]["restartCount"], 0, "{new}");
+    let phone = release.phone();
 
     // Gone but for the claim, which is said; and whoever installs again finds everything.
     let said = release.helm(&["uninstall", "trackunit", "--wait"]).good();

@@ -91,7 +91,10 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let opened = open_store(&plan, &state, hub.clone(), options.wait);
     let Some(store) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
     let store = Arc::new(store?);
-    let blobs = LocalBlobs::open(BlobSettings { folder: state.clone(), public_url: public_url.clone() })?;
+    let blob_settings = BlobSettings { folder: state.clone(), public_url: public_url.clone() };
+    let opened = patiently(options.wait, move || LocalBlobs::open(blob_settings.clone()));
+    let Some(blobs) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
+    let blobs = blobs?;
     let blobs: Arc<LocalBlobs> = Arc::new(blobs);
     let settings =
         monopod_engine::Settings { cache: state.join("cache"), store: store.clone(), blobs: blobs.clone() };
@@ -192,6 +195,14 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
+    /// What comes of `work`; none if a signal came before.
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.next() => None,
+        }
+    }
+
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -245,12 +256,18 @@ async fn open_store(plan: &Plan, state: &Path, hub: Hub, patience: Duration) -> 
     });
     let topology = monopod_state::Topology { topics: topics.collect() };
     let settings = monopod_state::Settings { folder: state.to_owned(), topology };
+    patiently(patience, move || SqliteStore::open(settings.clone(), Arc::new(hub.clone()))).await
+}
+
+/// Opens what another process may have, until that one lets go or the time is over.
+async fn patiently<T: Send + 'static>(
+    patience: Duration,
+    open: impl Fn() -> Result<T, OpenError> + Clone + Send + 'static,
+) -> anyhow::Result<T> {
     let began = Instant::now();
     loop {
-        let (settings, hub) = (settings.clone(), hub.clone());
-        match tokio::task::spawn_blocking(move || SqliteStore::open(settings, Arc::new(hub))).await? {
-            Err(busy @ OpenError::Locked { .. }) if began.elapsed() < patience => {
-                tracing::debug!(%busy, "waiting");
+        match tokio::task::spawn_blocking(open.clone()).await? {
+            Err(OpenError::Locked { .. }) if began.elapsed() < patience => {
                 tokio::time::sleep(LOCK_LOOK).await;
             }
             opened => return Ok(opened?),
