@@ -130,7 +130,7 @@ fn deleted(runtime: &Runtime, book: &mut Book, release: &Release) {
             ready,
             "s",
             Goal::AtMost(2.0),
-            about("from the process's start to {ping} through the service"),
+            about("from the process's start to {ping} through the service, waiting included until the old pod lets go of the state"),
         ),
     );
     book.add(

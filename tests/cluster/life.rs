@@ -108,7 +108,6 @@ async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_not
     let pods = release.pods();
     let new = pods.iter().find(|pod| pod["metadata"]["name"] != *old).unwrap();
     assert_eq!(new["status"]["containerStatuses"][0]["restartCount"], 0, "{new}");
-    let phone = release.phone();
 
     // Gone but for the claim, which is said; and whoever installs again finds everything.
     let said = release.helm(&["uninstall", "trackunit", "--wait"]).good();
