@@ -1,8 +1,9 @@
 # Every target is one call of the task program host/xtask; `make help` lists them.
 # Choices (PHOTO, ONCE, SUITE, FULL, PART, NAME) reach it through the environment.
 cargo := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo),$(error Rust is missing: install it from https://rustup.rs))
-# A target folder of its own, so that the tasks start even while another cargo builds the host.
-built := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/monopod/xtask
+# A target folder of its own, so that the tasks start even while another cargo builds the host,
+# and in the checkout, because another checkout has other tasks.
+built := $(CURDIR)/target/xtask
 # Loud only the first time, when there is something to wait for.
 quiet := $(if $(wildcard $(built)/task/xtask),--quiet)
 xtask := @$(cargo) run $(quiet) --profile task --package xtask --target-dir $(built) --

@@ -60,8 +60,39 @@ pub fn command(place: &Place, target: &Path) -> Command {
             command.env_remove(&name);
         }
     }
+    claim(place, target);
     command.current_dir(&place.root).env("CARGO_TARGET_DIR", target);
     command
+}
+
+/// The file in a target folder that names the checkout whose sources were built there last.
+const OWNER: &str = "checkout";
+
+/// Checkouts share their target folders, for the sake of what they depend on. Cargo tells
+/// their own crates apart by the times of the sources alone, and would hand one checkout what
+/// another has built later; so a checkout that finds another's name there makes its sources new.
+fn claim(place: &Place, target: &Path) {
+    let (owner, root) = (target.join(OWNER), place.root.display().to_string());
+    if std::fs::read_to_string(&owner).is_ok_and(|found| found == root) {
+        return;
+    }
+    // Where it fails, the build that follows says why: the folder cannot be written.
+    let _ = std::fs::create_dir_all(target).and_then(|()| std::fs::write(&owner, root));
+    for folder in ["host", "components", "tests", "wit"] {
+        touch(&place.root.join(folder));
+    }
+}
+
+fn touch(path: &Path) {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        // A file; one that cannot be touched can hardly have been changed either.
+        let file = std::fs::File::options().append(true).open(path);
+        let _ = file.and_then(|file| file.set_modified(std::time::SystemTime::now()));
+        return;
+    };
+    for entry in entries.flatten() {
+        touch(&entry.path());
+    }
 }
 
 /// Runs a `cargo build` or one like it and shows how far it is in `step`; `rest` are the
@@ -191,6 +222,29 @@ pub fn metadata(place: &Place, folder: &Path, deps: bool) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checkout_that_comes_after_another_makes_its_sources_new_and_then_leaves_them() {
+        let folder = std::env::temp_dir().join(format!("xtask-claim-{}", std::process::id()));
+        let (root, target) = (folder.join("root"), folder.join("target"));
+        let source = root.join("host/core/src/lib.rs");
+        std::fs::create_dir_all(source.parent().unwrap()).unwrap();
+        std::fs::write(&source, "content").unwrap();
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let age = || std::fs::File::options().append(true).open(&source).unwrap().set_modified(old).unwrap();
+        let is_old = || source.metadata().unwrap().modified().unwrap() == old;
+        let place = Place { root: root.clone(), ..Place::find().unwrap() };
+        age();
+        claim(&place, &target);
+        assert!(!is_old(), "another checkout's build would pass for this one's");
+        age();
+        claim(&place, &target);
+        assert!(is_old(), "everything would be built anew every time");
+        std::fs::write(target.join(OWNER), "another").unwrap();
+        claim(&place, &target);
+        assert!(!is_old());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn the_bar_of_cargo_is_read_and_compiler_messages_are_kept() {
