@@ -233,7 +233,7 @@ mod tests {
         let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
         let age = || std::fs::File::options().append(true).open(&source).unwrap().set_modified(old).unwrap();
         let is_old = || source.metadata().unwrap().modified().unwrap() == old;
-        let place = Place { root: root.clone(), ..Place::find().unwrap() };
+        let place = Place { root, ..Place::find().unwrap() };
         age();
         claim(&place, &target);
         assert!(!is_old(), "another checkout's build would pass for this one's");
