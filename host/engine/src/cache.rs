@@ -73,7 +73,7 @@ impl Cache {
                 component.wasm.display()
             )));
         }
-        let compiled = engine.precompile_component(&wasm).map_err(|e| invalid(explain(&wasm, &e)))?;
+        let compiled = compile(engine, &wasm).map_err(|e| invalid(explain(&wasm, &e)))?;
         if let Err(error) = self.store(&file, &compiled) {
             // The next start compiles again; this one goes on.
             tracing::warn!(component = %component.name, file = %file.display(), %error, "compiled code could not be cached");
@@ -121,6 +121,13 @@ impl Cache {
         mac.update(code);
         mac
     }
+}
+
+/// Compiles with threads of its own: with them goes what the compiler needed. rayon's common pool
+/// would live on and keep some 50 MB for its next work, of which there is none.
+fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    let threads = rayon::ThreadPoolBuilder::new().thread_name(|at| format!("compile-{at}")).build()?;
+    threads.install(|| engine.precompile_component(wasm))
 }
 
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Code> {
