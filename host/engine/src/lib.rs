@@ -10,6 +10,7 @@ mod bindings;
 mod cache;
 mod capability;
 mod guest;
+mod instances;
 mod invoke;
 mod load;
 mod output;

@@ -1,15 +1,13 @@
 //! From compiled code to something that can be instantiated and called.
 
-use std::sync::atomic::AtomicU32;
-
 use monopod_core::component::Component;
-use tokio::sync::Semaphore;
 use wasmtime::component::{Component as Code, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as http;
 
 use crate::Error;
 use crate::bindings::exports::monopod::{messaging, timers};
 use crate::guest::Guest;
+use crate::instances::Places;
 
 /// A component that is ready.
 pub(crate) struct Loaded {
@@ -20,10 +18,8 @@ pub(crate) struct Loaded {
     pub(crate) http: Option<http::GuestIndices>,
     pub(crate) messages: Option<messaging::handler::GuestIndices>,
     pub(crate) timers: Option<timers::handler::GuestIndices>,
-    /// Invocations at once.
-    pub(crate) slots: Semaphore,
-    /// Invocations that wait for a slot.
-    pub(crate) waiting: AtomicU32,
+    /// Where its calls run.
+    pub(crate) places: Places,
 }
 
 pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Loaded, Error> {
@@ -51,8 +47,6 @@ pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> 
         return Err(no_handler("timers", "monopod:timers/handler@0.1.0"));
     }
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let slots = Semaphore::new(
-        usize::try_from(component.limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
-    );
-    Ok(Loaded { component, environment, instance, http, messages, timers, slots, waiting: AtomicU32::new(0) })
+    let places = Places::new(component.limits.concurrency);
+    Ok(Loaded { component, environment, instance, http, messages, timers, places })
 }

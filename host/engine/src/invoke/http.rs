@@ -1,0 +1,178 @@
+//! Requests: what a guest is handed, and how its response is gathered.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderName, HeaderValue};
+use http_body_util::BodyExt;
+use monopod_core::context::Context;
+use monopod_core::invoke::Error;
+use monopod_core::name::ComponentName;
+use monopod_core::unit::Cause;
+use monopod_core::{Body, full};
+use wasmtime::Store;
+use wasmtime::component::Instance;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::call::Ran;
+use crate::Shared;
+use crate::guest::Guest;
+
+const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+impl Shared {
+    pub(crate) async fn http(
+        &self,
+        component: &ComponentName,
+        request: http::Request<Body>,
+        context: &Context,
+    ) -> Result<http::Response<Body>, Error> {
+        let loaded = self.loaded(component)?;
+        if loaded.http.is_none() {
+            return Err(Error::NotServed(component.clone()));
+        }
+        let call = self.enter(loaded, context).await?;
+        let (parts, body) = request.into_parts();
+        let body = match call.in_time(read(body, loaded.component.limits.body.as_usize())).await? {
+            Ok(body) => body,
+            Err(unread) => return Ok(refusal(&unread)),
+        };
+        let parts = prepare(parts, component, &call.context);
+        call.run(Cause::Request, |store, instance| {
+            let request = http::Request::from_parts(parts.clone(), body.clone());
+            Box::pin(answer(store, instance, request))
+        })
+        .await
+    }
+}
+
+/// A request as the guest will see it: addressed to it, with the ids of its action.
+fn prepare(
+    mut parts: http::request::Parts,
+    component: &ComponentName,
+    context: &Context,
+) -> http::request::Parts {
+    let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+    let uri = http::Uri::builder()
+        .scheme("http")
+        .authority(format!("{component}.internal"))
+        .path_and_query(path)
+        .build();
+    // The path came out of a URI, the name is checked: it cannot fail.
+    parts.uri = uri.unwrap_or_default();
+    let text = |value: String| HeaderValue::from_maybe_shared(Bytes::from(value));
+    if let Ok(value) = text(context.correlation.to_string()) {
+        parts.headers.insert(CORRELATION, value);
+    }
+    if let Ok(value) = text(context.trace.traceparent()) {
+        parts.headers.insert(TRACEPARENT, value);
+    }
+    parts
+}
+
+/// Calls the guest's HTTP handler and gathers its response, head and body.
+async fn answer(
+    mut store: Store<Guest>,
+    instance: Instance,
+    request: http::Request<Bytes>,
+) -> Ran<http::Response<Body>> {
+    let limit = store.data().loaded.component.limits.body.as_usize();
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let guest = async {
+        let result = handle(&mut store, &instance, request, send).await;
+        // With the store go the ends of response and body that the guest left open, so that
+        // nobody waits for what can no longer come.
+        let unit = store.into_data().unit;
+        result.map(|()| unit)
+    };
+    let (unit, response) = futures_util::future::join(guest, gather(receive, limit)).await;
+    // A trap explains a missing answer, not the other way round.
+    let unit = unit?;
+    Ok((response?, unit))
+}
+
+async fn handle(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    request: http::Request<Bytes>,
+    send: tokio::sync::oneshot::Sender<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
+) -> wasmtime::Result<()> {
+    let loaded = store.data().loaded.clone();
+    let Some(handler) = &loaded.http else {
+        return Err(wasmtime::Error::msg("it has no HTTP handler"));
+    };
+    let guest = handler.load(&mut *store, instance)?;
+    let mut http = store.data_mut().http();
+    let request = http.new_incoming_request(Scheme::Http, request.map(http_body_util::Full::new))?;
+    let response = http.new_response_outparam(send)?;
+    guest.call_handle(&mut *store, request, response).await
+}
+
+/// The response the guest set, read while the guest still writes it.
+async fn gather(
+    response: tokio::sync::oneshot::Receiver<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
+    limit: usize,
+) -> wasmtime::Result<http::Response<Body>> {
+    let (parts, body) = match response.await {
+        Ok(Ok(response)) => response.into_parts(),
+        Ok(Err(code)) => return Err(wasmtime::Error::msg(format!("it answered with the error {code:?}"))),
+        Err(_) => return Err(wasmtime::Error::msg("it ended without setting a response")),
+    };
+    match read(body, limit).await {
+        Ok(whole) => Ok(http::Response::from_parts(parts, full(whole))),
+        Err(Unread::TooLarge) => Err(wasmtime::Error::msg(format!(
+            "its response body is larger than {limit} bytes; the limit is `body` in its [limits]"
+        ))),
+        Err(Unread::Interrupted) => Err(wasmtime::Error::msg("its response body broke off")),
+    }
+}
+
+/// Why a body could not be read.
+enum Unread {
+    TooLarge,
+    Interrupted,
+}
+
+/// The whole body, if it is not larger than `limit` bytes.
+async fn read<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    // Most bodies are one chunk, which is then not copied.
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::Interrupted)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len().max(whole.len()) + data.len() > limit {
+            return Err(Unread::TooLarge);
+        }
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&first);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+fn refusal(unread: &Unread) -> http::Response<Body> {
+    let (status, text) = match unread {
+        Unread::TooLarge => (
+            http::StatusCode::PAYLOAD_TOO_LARGE,
+            r#"{"error":"the request body is too large","code":"PAYLOAD_TOO_LARGE"}"#,
+        ),
+        Unread::Interrupted => (
+            http::StatusCode::BAD_REQUEST,
+            r#"{"error":"the request body ended before it was complete","code":"BAD_REQUEST"}"#,
+        ),
+    };
+    let mut response = http::Response::new(full(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,51 @@
+//! Calls of components: what `core`'s port promises, one module for each kind of call.
+//!
+//! [`call`] is the life of every call (a place, an instance, the guest's code, the commit);
+//! [`http`], [`message`] and [`timer`] say what is handed to the guest and what comes back.
+
+mod call;
+mod http;
+mod message;
+mod timer;
+
+use std::sync::Arc;
+
+use monopod_core::context::Context;
+use monopod_core::identity::{Owner, Principal};
+use monopod_core::invoke::{Components, Error};
+use monopod_core::message::{Delivery, Outcome, Timer};
+use monopod_core::name::ComponentName;
+use monopod_core::{Body, BoxFuture};
+
+use crate::load::Loaded;
+use crate::{Engine, Shared};
+
+impl Components for Engine {
+    fn http<'a>(
+        &'a self,
+        component: &'a ComponentName,
+        request: ::http::Request<Body>,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<::http::Response<Body>, Error>> {
+        Box::pin(self.shared.http(component, request, context))
+    }
+
+    fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
+        Box::pin(self.shared.deliver(delivery))
+    }
+
+    fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
+        Box::pin(self.shared.fire(timer))
+    }
+}
+
+impl Shared {
+    fn loaded(&self, component: &ComponentName) -> Result<&Arc<Loaded>, Error> {
+        self.components.get(component).ok_or_else(|| Error::NotServed(component.clone()))
+    }
+}
+
+/// On whose behalf a message or timer is handled.
+fn principal(owner: Option<&Owner>) -> Principal {
+    owner.map_or(Principal::System, |owner| Principal::Owner(owner.clone()))
+}
