@@ -21,6 +21,7 @@ mod guests;
 mod image;
 mod json;
 mod libtest;
+mod npm;
 mod place;
 mod process;
 mod run;

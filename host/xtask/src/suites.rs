@@ -24,8 +24,16 @@ pub struct Need {
 pub fn needs(suite: &str) -> &'static [Need] {
     match suite {
         "browser" => &[Need { program: "chromium", package: "chromium" }],
+        "conformance" => {
+            &[Need { program: "node", package: "nodejs" }, Need { program: "npm", package: "npm" }]
+        }
         _ => &[],
     }
+}
+
+/// The folder with the lock file of the npm packages that a suite runs.
+pub fn packages(suite: &str) -> Option<&'static str> {
+    (suite == "conformance").then_some("tests/conformance/clients")
 }
 
 /// All suites, in the order in which they are run: quick ones first, then as `Cargo.toml` of

@@ -7,7 +7,7 @@ use crate::place::Place;
 use crate::process::{self, Ending, Event};
 use crate::suites::{self, CRATE, UNIT};
 use crate::ui::{self, Step};
-use crate::{Told, cargo, debian, examples, json, run, switch, words};
+use crate::{Told, cargo, debian, examples, json, npm, run, switch, words};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -127,10 +127,12 @@ pub fn native(place: &Place, verb: &str, selection: &[&str]) -> Command {
 
 fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&PathBuf>) -> Result<Report> {
     let mut step = Step::begin(suite);
-    let brought = bring(suite, &mut step);
-    let ground = match brought.and_then(|()| Ground::of(suite, place, host.map(PathBuf::as_path), &mut step))
-    {
-        Ok(ground) => ground,
+    let brought = bring(place, suite, &mut step).and_then(|modules| {
+        let ground = Ground::of(suite, place, host.map(PathBuf::as_path), &mut step)?;
+        Ok((modules, ground))
+    });
+    let (modules, ground) = match brought {
+        Ok(brought) => brought,
         Err(why) => {
             // Where everything is meant to be had, its absence is a failure; elsewhere a remark.
             let failed = usize::from(switch("CI"));
@@ -151,6 +153,9 @@ fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&Pat
             .env("MONOPOD_SAMPLES", place.samples());
         if let Some(host) = host {
             command.env("MONOPOD_BIN", host);
+        }
+        if let Some(modules) = &modules {
+            command.env("MONOPOD_NPM", modules);
         }
         ground.tell(place, &mut command);
         total.add(run_program(&program.name, &mut command, &mut step, &total)?);
@@ -186,7 +191,8 @@ fn examples(place: &Place) -> Result<Vec<Command>> {
     Ok(commands)
 }
 
-fn bring(suite: &str, step: &mut Step) -> Result<()> {
+/// Brings what the suite needs; its `node_modules`, if it has any.
+fn bring(place: &Place, suite: &str, step: &mut Step) -> Result<Option<PathBuf>> {
     for need in suites::needs(suite) {
         if debian::on_path(need.program) {
             continue;
@@ -197,7 +203,8 @@ fn bring(suite: &str, step: &mut Step) -> Result<()> {
         }
         debian::install(step, &[need.package])?;
     }
-    Ok(())
+    let packages = suites::packages(suite);
+    packages.map(|folder| npm::install(place, &place.root.join(folder), step)).transpose()
 }
 
 fn run_program(name: &str, command: &mut Command, step: &mut Step, before: &Report) -> Result<Report> {
