@@ -4,18 +4,13 @@ use std::sync::OnceLock;
 
 use monopod_tests::kube;
 
-use crate::support::{FILES, RELEASE, template};
+use crate::support::{FILES, RELEASE, taught, template};
 
-/// The namespace, and the kind of route that the server has to be taught.
+/// The namespace, and the kinds that the server has to be taught.
 fn ready() {
     static READY: OnceLock<()> = OnceLock::new();
     READY.get_or_init(|| {
-        let gateway = monopod_tests::from_environment("MONOPOD_GATEWAY");
-        kube::kubectl(&["apply", "--server-side", "--filename", gateway.to_str().unwrap()]).good();
-        // Known a moment after it was taught.
-        kube::until("HTTPRoute", || {
-            kube::kubectl(&["get", "httproutes.gateway.networking.k8s.io"]).ok.then_some(())
-        });
+        taught();
         let namespace = kube::file(&format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {RELEASE}\n  labels:\n    \
              pod-security.kubernetes.io/enforce: restricted\n    pod-security.kubernetes.io/warn: restricted\n"
@@ -61,7 +56,9 @@ fn every_object_is_accepted_by_a_real_api_server_under_the_strictest_pod_securit
         );
         if name == "everything" {
             assert!(
-                out.contains("httproute.gateway.networking.k8s.io/") && out.contains("ingress.networking"),
+                out.contains("httproute.gateway.networking.k8s.io/")
+                    && out.contains("backendtlspolicy.gateway.networking.k8s.io/")
+                    && out.contains("ingress.networking"),
                 "{out}"
             );
         }

@@ -11,6 +11,7 @@
 )]
 
 mod accepted;
+mod fronts;
 mod generated;
 mod policies;
 mod refused;

@@ -25,6 +25,7 @@ fn every_wrong_value_is_refused_with_its_place_and_what_would_be_right() {
             "bundles.versions.ingestion=latest",
             "'/bundles/versions/ingestion': 'latest' does not match pattern",
         ),
+        ("bundles.delivery=mount", "'/bundles/delivery': value must be one of 'volume', 'copy'"),
         ("drainSeconds=-1", "'/drainSeconds': minimum: got -1, want 0"),
         ("drainSeconds=1000", "'/drainSeconds': maximum: got 1,000, want 600"),
         ("state.accessMode=ReadWriteMany", "'/state/accessMode': value must be one of"),
@@ -82,6 +83,9 @@ fn a_chart_around_this_one_may_have_values_of_its_own() {
 
 #[test]
 fn a_cluster_that_is_too_old_is_refused_before_anything_is_made() {
-    let said = template("development", &["--kube-version", "1.32.0"]).bad();
+    let said = template("development", &["--kube-version", "1.28.0"]).bad();
     assert!(said.contains("requires kubeVersion"), "{said}");
+    let said = template("development", &["--kube-version", "1.32.0"]).bad();
+    assert!(said.contains("no image volumes") && said.contains("fix: --set bundles.delivery=copy"), "{said}");
+    template("copied", &["--kube-version", "1.32.0"]).good();
 }

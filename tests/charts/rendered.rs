@@ -85,6 +85,31 @@ fn a_changed_platform_file_or_bundle_version_is_a_new_pod_and_an_unchanged_one_i
 }
 
 #[test]
+fn without_image_volumes_each_bundle_copies_itself_with_the_program_of_the_host() {
+    let objects = objects("copied");
+    let pod = &one(&objects, "Deployment")["spec"]["template"]["spec"];
+    assert!(pod["volumes"].as_array().unwrap().iter().all(|volume| volume["image"].is_null()), "{pod}");
+    let inits = pod["initContainers"].as_array().unwrap();
+    let host = &pod["containers"][0];
+    assert_eq!((&inits[0]["name"], &inits[0]["image"]), (&"carry".into(), &host["image"]));
+    let mounts = |container: &Value, path: &str, writes: bool| {
+        let mounts = container["volumeMounts"].as_array().unwrap().clone();
+        mounts.iter().any(|it| it["mountPath"] == path && (it["readOnly"] != true) == writes)
+    };
+    assert!(mounts(&inits[0], "/carried", true) && mounts(host, "/bundles", false), "{pod}");
+    for (bundle, init) in ["ingestion", "media-access", "orchestrator", "storage", "vision-adapter", "web"]
+        .iter()
+        .zip(&inits[1..])
+    {
+        assert_eq!(init["image"], format!("registry.example.com/trackunit/{bundle}:0.1.0"));
+        assert_eq!(init["args"][2], format!("/bundles/{bundle}"));
+        assert!(mounts(init, "/carried", false) && mounts(init, "/bundles", true), "{init}");
+        assert_eq!(init["securityContext"], host["securityContext"]);
+    }
+    assert_eq!(inits.len(), 7);
+}
+
+#[test]
 fn two_pods_never_open_one_state_and_the_claim_outlives_the_release() {
     let objects = objects("development");
     let deployment = one(&objects, "Deployment");

@@ -1,19 +1,21 @@
 //! Rendering, and comparing with what was written down.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use monopod_tests::kube::{self, Said};
 use serde_json::Value;
 
 /// The release, and the namespace of everything here.
 pub const RELEASE: &str = "trackunit";
-/// The value files that are rendered: those of the chart, and one with everything on.
-pub const FILES: [&str; 3] = ["development", "single-pod", "everything"];
+/// The value files that are rendered: those of the chart, one with everything on, and one for
+/// clusters without image volumes.
+pub const FILES: [&str; 4] = ["development", "single-pod", "everything", "copied"];
 
 /// A value file.
 pub fn values(name: &str) -> PathBuf {
     match name {
-        "everything" => monopod_tests::checkout().join("tests/charts/values/everything.yaml"),
+        "everything" | "copied" => monopod_tests::checkout().join(format!("tests/charts/values/{name}.yaml")),
         name => kube::chart().join(format!("values-{name}.yaml")),
     }
 }
@@ -32,8 +34,26 @@ pub fn objects(name: &str) -> Vec<Value> {
     parse(&template(name, &[]).good())
 }
 
+/// Teaches the server the kinds of the Gateway API, once.
+pub fn taught() {
+    static TAUGHT: OnceLock<()> = OnceLock::new();
+    TAUGHT.get_or_init(|| {
+        let gateway = monopod_tests::from_environment("MONOPOD_GATEWAY");
+        kube::kubectl(&["apply", "--server-side", "--filename", gateway.to_str().unwrap()]).good();
+        // Known a moment after they were taught.
+        for kind in ["httproutes", "backendtlspolicies"] {
+            kube::until(kind, || {
+                kube::kubectl(&["get", &format!("{kind}.gateway.networking.k8s.io")]).ok.then_some(())
+            });
+        }
+    });
+}
+
 /// Objects from YAML. The client needs no server for kinds that it knows.
 pub fn parse(yaml: &str) -> Vec<Value> {
+    if yaml.contains("gateway.networking.k8s.io") {
+        taught();
+    }
     let file = kube::file(yaml);
     let path = file.path().to_str().unwrap();
     let said = kube::kubectl(&[

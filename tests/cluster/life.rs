@@ -3,11 +3,13 @@
 
 use std::time::Instant;
 
-use monopod_tests::client::Client;
+use monopod_tests::client::{Client, Upload};
 use monopod_tests::kube;
 use serde_json::{Value, json};
 
+use crate::ledger::Step;
 use crate::support::{OBJECTS, Release, URL, accepted, ended, pki, sample, until};
+use crate::traffic::{Traffic, counted, settled};
 
 /// A photo by the command line, from outside of the cluster through the service.
 fn photo(release: &Release) -> Vec<Value> {
@@ -29,13 +31,15 @@ fn photo(release: &Release) -> Vec<Value> {
     said.good().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Whether the composed schema has the field of the second version.
-async fn is_next(phone: &Client) -> bool {
-    let query = "query ($key: String!) { imageLink(objectKey: $key) { url } }";
-    let (_, answer) = phone.graphql(query, json!({ "key": "images/none.jpg" })).await.unwrap();
-    let text = answer["errors"].to_string();
-    // Of a photo that is not there; the first version has no such field at all.
-    !text.contains("imageLink") || text.contains("NOT_FOUND")
+/// Whether the second version of `media-access` answers; it gives addresses of its own.
+async fn is_next(phone: &Client, upload: &Upload) -> bool {
+    let query = "query ($id: String!) { upload(id: $id) { objectKey } }";
+    let (_, answer) = phone.graphql(query, json!({ "id": upload.id })).await.unwrap();
+    let key = answer["data"]["upload"]["objectKey"].clone();
+    let query = "query ($key: String!) { imageUrl(objectKey: $key) { url } }";
+    let (_, answer) = phone.graphql(query, json!({ "key": key })).await.unwrap();
+    let url = answer["data"]["imageUrl"]["url"].as_str();
+    url.unwrap_or_else(|| panic!("no version answers: {answer}")).starts_with("https://next.invalid/")
 }
 
 /// Deletes the pod and waits until there is another; the old one's name.
@@ -49,7 +53,7 @@ fn replaced(release: &Release, how: &[&str]) -> String {
     old
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_nothing() {
     let release = Release::new("life");
     let began = Instant::now();
@@ -67,47 +71,57 @@ async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_not
     assert_eq!(last["recognitionPayload"]["aggregate"]["name"], "Volvo EC220E", "{last}");
     release.helm(&["test", "trackunit"]).good();
 
-    // Accepted, and at once another version of one bundle.
+    // From here on photos keep coming, whatever happens to the pod.
     let phone = release.phone();
-    assert!(!is_next(&phone).await);
     let before = accepted(&phone).await;
+    assert!(!is_next(&phone, &before).await);
+    let traffic = Traffic::begin(&phone);
+
+    // Another version of one bundle: other code.
+    traffic.flows().await;
     let next = std::env::var("MONOPOD_NEXT").unwrap();
     let began = Instant::now();
     release.install(&["--set-string", &format!("bundles.versions.{next}")]).good();
     println!("note: helm upgrade --wait to a new bundle: {} ms", began.elapsed().as_millis());
     let phone = release.phone();
-    assert!(is_next(&phone).await, "the new version does not answer");
-    assert_eq!(ended(&phone, &before).await, "completed");
+    assert!(is_next(&phone, &before).await, "the new version does not answer");
 
     // And back.
-    let between = accepted(&phone).await;
+    traffic.flows().await;
     release.helm(&["rollback", "trackunit", "1", "--wait", "--timeout=120s"]).good();
     let phone = release.phone();
-    assert!(!is_next(&phone).await, "the old version does not answer");
-    assert_eq!(ended(&phone, &between).await, "completed");
+    assert!(!is_next(&phone, &before).await, "the old version does not answer");
 
-    // Killed without a word while photos are under way.
-    let mut under_way = Vec::new();
-    for _ in 0..5 {
-        under_way.push(accepted(&phone).await);
-    }
+    // Killed without a word.
+    traffic.flows().await;
     let began = Instant::now();
     replaced(&release, &["--grace-period=0", "--force", "--wait=false"]);
     let ready = format!("deployment/{OBJECTS}");
     release.kubectl(&["rollout", "status", &ready, "--timeout=60s"]).good();
     println!("note: pod killed to ready again: {} ms", began.elapsed().as_millis());
-    let phone = release.phone();
-    for upload in under_way.iter().chain([&before, &between]) {
-        assert_eq!(ended(&phone, upload).await, "completed");
-    }
 
     // Deleted in good order: the next pod comes while this one still drains, and waits for the
     // state instead of failing.
+    traffic.flows().await;
     let old = replaced(&release, &["--wait=false"]);
     release.kubectl(&["rollout", "status", &ready, "--timeout=60s"]).good();
     let pods = release.pods();
     let new = pods.iter().find(|pod| pod["metadata"]["name"] != *old).unwrap();
     assert_eq!(new["status"]["containerStatuses"][0]["restartCount"], 0, "{new}");
+
+    // Every one that was accepted comes to its end.
+    traffic.flows().await;
+    let entries = traffic.end().await;
+    let phone = release.phone();
+    settled(&phone, &entries).await;
+    let with = |step| entries.iter().filter(|entry| entry.confirm == step).count();
+    println!(
+        "note: photos meanwhile: {} accepted and all completed, {} confirmed without an answer, {} given up before",
+        with(Step::Acknowledged),
+        with(Step::Unknown),
+        with(Step::Unsent)
+    );
+    let state = release.state();
 
     // Gone but for the claim, which is said; and whoever installs again finds everything.
     let said = release.helm(&["uninstall", "trackunit", "--wait"]).good();
@@ -120,6 +134,8 @@ async fn a_release_lives_through_upgrade_rollback_and_a_killed_pod_and_loses_not
         (!left.contains("pod/")).then_some(left)
     });
     assert_eq!(left.trim(), format!("persistentvolumeclaim/{OBJECTS}-state"));
+    // Nobody has the file open any more: count by it.
+    counted(&state, &entries);
     let binding = kube::kubectl(&["get", "clusterrolebindings", "--output=name"]).good();
     assert!(!binding.contains(&format!("life-{OBJECTS}")), "{binding}");
     release.install(&[]).good();

@@ -9,7 +9,15 @@
     reason = "a suite stops at the first surprise"
 )]
 
+#[path = "../faults/audit.rs"]
+#[expect(dead_code, reason = "the suite of faults uses the rest")]
+mod audit;
 mod faults;
+#[path = "../faults/ledger.rs"]
+#[expect(dead_code, reason = "the suite of faults uses the rest")]
+mod ledger;
 mod life;
 mod policies;
 mod support;
+mod traffic;
+mod ways;

@@ -55,6 +55,7 @@ pub struct Client {
     connector: Connector,
     url: String,
     token: Option<String>,
+    patience: Duration,
     kept: Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>,
 }
 
@@ -62,7 +63,7 @@ impl Client {
     /// A client of the platform at `url`, trusting `ca`, without a token.
     pub fn new(url: &str, ca: &Path) -> Self {
         let connector = Connector::new(Some(ca.to_owned())).unwrap();
-        Self { connector, url: url.to_owned(), token: None, kept: Arc::default() }
+        Self { connector, url: url.to_owned(), token: None, patience: ANSWER, kept: Arc::default() }
     }
 
     /// The same, with a connection of its own.
@@ -93,6 +94,11 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.another() }
     }
 
+    /// The same, with a connection of its own, which gives up an answer after `patience`.
+    pub fn within(&self, patience: Duration) -> Self {
+        Self { patience, ..self.another() }
+    }
+
     /// What makes its connections.
     pub fn connector(&self) -> &Connector {
         &self.connector
@@ -110,8 +116,8 @@ impl Client {
 
     /// Sends a request with an absolute address, and reads the whole answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Lost> {
-        let sent = tokio::time::timeout(ANSWER, Box::pin(self.exchange(request))).await;
-        sent.unwrap_or_else(|_| Err(Lost::Unanswered(format!("none within {ANSWER:?}"))))
+        let sent = tokio::time::timeout(self.patience, Box::pin(self.exchange(request))).await;
+        sent.unwrap_or_else(|_| Err(Lost::Unanswered(format!("none within {:?}", self.patience))))
     }
 
     async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Lost> {

@@ -42,7 +42,8 @@ pub fn monopod(arguments: &[&str]) -> Said {
     ask(Command::new(crate::from_environment("MONOPOD_BIN")).args(arguments))
 }
 
-fn ask(command: &mut Command) -> Said {
+/// Any program.
+pub fn ask(command: &mut Command) -> Said {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Said { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }

@@ -39,6 +39,11 @@ impl Release {
         Self { namespace }
     }
 
+    /// One that somebody else installed.
+    pub fn existing(namespace: &'static str) -> Self {
+        Self { namespace }
+    }
+
     /// kubectl in this namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> Said {
         kube::kubectl(&[&["--namespace", self.namespace], arguments].concat())
@@ -93,6 +98,15 @@ impl Release {
         let list =
             self.kubectl(&["get", "pods", "--selector=app.kubernetes.io/name=monopod", "--output=json"]);
         list.json()["items"].as_array().unwrap().clone()
+    }
+
+    /// The folder that the platform's claim is bound to, on this machine.
+    pub fn state(&self) -> PathBuf {
+        let claim = format!("{OBJECTS}-state");
+        let bound = ["get", "persistentvolumeclaim", &claim, "--output=jsonpath={.spec.volumeName}"];
+        let volume = self.kubectl(&bound).good();
+        let path = ["get", "persistentvolume", &volume, "--output=jsonpath={.spec.local.path}"];
+        PathBuf::from(kube::kubectl(&path).good())
     }
 
     /// What the events about an object say, all in one.

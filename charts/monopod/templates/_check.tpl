@@ -26,6 +26,9 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq $v.bundles.delivery "volume") (not $v.bundles.existingClaim) (semverCompare "<1.33.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "\n\nKubernetes %s has no image volumes, which bring the bundles.\n  fix: --set bundles.delivery=copy" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
 {{- fail "\n\nhttpRoute.parentRefs is empty: no gateway would serve the route.\n  fix: --set 'httpRoute.parentRefs[0].name=GATEWAY'" -}}
 {{- end -}}

@@ -124,7 +124,7 @@ impl Source {
 }
 
 /// Makes the folder, unless something other than a bundle is in the way.
-fn prepare(out: &Path) -> Result<(), Error> {
+pub(crate) fn prepare(out: &Path) -> Result<(), Error> {
     let empty = match std::fs::read_dir(out) {
         Ok(mut entries) => entries.next().is_none(),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => true,
@@ -186,9 +186,7 @@ impl Writer {
 /// Puts a file in place whole or not at all. It is not synced: a bundle that a power
 /// cut damaged is refused by its digest and built again.
 fn replace(file: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(beside);
+    let beside = file::beside(file);
     std::fs::write(&beside, bytes).map_err(io(&beside, "written"))?;
     std::fs::rename(&beside, file).map_err(io(file, "put in place"))
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,13 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 pub(crate) fn io(file: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { file: file.to_owned(), doing, source }
+}
+
+/// The name under which a file is written before it is put in place.
+pub(crate) fn beside(file: &Path) -> PathBuf {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    PathBuf::from(beside)
 }
 
 /// Opens a regular file that is there and not too large. Links and devices are refused:

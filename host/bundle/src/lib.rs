@@ -9,6 +9,7 @@
 //! manifest's content nor the code is judged here: that is `config`'s and `engine`'s.
 
 mod build;
+mod copy;
 mod error;
 mod file;
 mod interface;
@@ -16,6 +17,7 @@ mod layout;
 mod open;
 
 pub use build::{Built, build};
+pub use copy::copy;
 pub use error::Error;
 pub use layout::{
     ANNOTATION_TITLE, ARTIFACT_TYPE, CONFIG_TYPE, Descriptor, MANIFEST_LAYER, SCHEMA_LAYER, WASM_LAYER,

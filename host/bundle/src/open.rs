@@ -36,6 +36,11 @@ pub struct Bundle {
 
 /// Opens the bundle in the folder `dir`. Reads it whole once.
 pub fn open(dir: &Path) -> Result<Bundle, Error> {
+    parts(dir).map(|(bundle, _)| bundle)
+}
+
+/// The same, and the names of all its blobs.
+pub(crate) fn parts(dir: &Path) -> Result<(Bundle, Vec<String>), Error> {
     if !dir.is_dir() {
         return Err(Error::Missing { file: dir.to_owned(), what: "bundle" });
     }
@@ -85,7 +90,9 @@ pub fn open(dir: &Path) -> Result<Bundle, Error> {
         verified(dir, &manifest_file, other, "layer", MAX_WASM)?;
     }
     config(dir, &manifest_file, &manifest)?;
-    Ok(Bundle {
+    let blobs = [of_manifest, &manifest.config].into_iter().chain(&manifest.layers);
+    let blobs = blobs.filter_map(|blob| blob.digits().map(str::to_owned)).collect();
+    let bundle = Bundle {
         name: about.name,
         version: about.version,
         manifest: text,
@@ -94,7 +101,8 @@ pub fn open(dir: &Path) -> Result<Bundle, Error> {
         wasm_digest: of_wasm.digest.clone(),
         digest: of_manifest.digest.clone(),
         size: manifest.layers.iter().map(|layer| layer.size).sum(),
-    })
+    };
+    Ok((bundle, blobs))
 }
 
 /// Whether a manifest is one of ours.

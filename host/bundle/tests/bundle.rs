@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use monopod_bundle::{Error, MAX_DOCUMENT, MAX_TEXT, build, open};
+use monopod_bundle::{Error, MAX_DOCUMENT, MAX_TEXT, build, copy, open};
 use serde_json::{Value, json};
 
 const TOML: &str = "name = \"ingestion\"\nversion = \"0.1.0\"\ndescription = \"Upload sessions.\"\n";
@@ -411,4 +411,37 @@ fn what_cannot_be_bundled_is_refused_with_the_fix() {
         assert!(said.contains(says), "{name}: {said}");
         assert!(name != "in the way" || fixture.out().join("thesis.txt").exists());
     }
+}
+
+#[test]
+fn a_copy_is_the_same_bundle_and_takes_nothing_along() {
+    let fixture = Fixture::built();
+    // As in a container, where the bundle is the root and other things lie beside it.
+    fs::write(fixture.out().join("hosts"), "127.0.0.1 localhost\n").unwrap();
+    fs::write(fixture.out().join("blobs/sha256/other"), "x").unwrap();
+    let to = fixture.dir.path().join("copied/ingestion");
+    let copied = copy(&fixture.out(), &to).unwrap();
+    let original = open(&fixture.out()).unwrap();
+    assert_eq!((copied.digest, copied.wasm_digest), (original.digest, original.wasm_digest));
+    assert!(copied.wasm.starts_with(&to));
+    let mut names: Vec<_> = fs::read_dir(&to).unwrap().map(|it| it.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["blobs", "index.json", "oci-layout"]);
+    assert!(!to.join("blobs/sha256/other").exists());
+    // Once more over itself, as a container does that is started again.
+    copy(&fixture.out(), &to).unwrap();
+}
+
+#[test]
+fn a_damaged_bundle_is_not_copied_and_no_folder_of_somebody_else_is_written_to() {
+    let fixture = Fixture::built();
+    let other = fixture.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("letter"), "mine").unwrap();
+    assert!(matches!(copy(&fixture.out(), &other), Err(Error::Unfit { .. })));
+    let wasm = open(&fixture.out()).unwrap().wasm;
+    fs::write(wasm, "no longer").unwrap();
+    let to = fixture.dir.path().join("copied");
+    assert!(matches!(copy(&fixture.out(), &to), Err(Error::Damaged { .. })));
+    assert!(!to.exists());
 }

@@ -1,8 +1,8 @@
-//! `monopod bundle`: packs a component folder.
+//! `monopod bundle` packs a component folder; `monopod copy` copies a bundle.
 
 use std::process::ExitCode;
 
-use crate::cli::Bundle;
+use crate::cli::{Bundle, Copy};
 use crate::screen;
 
 pub fn run(options: &Bundle) -> ExitCode {
@@ -23,10 +23,21 @@ pub fn run(options: &Bundle) -> ExitCode {
             return ExitCode::from(crate::FAILED);
         }
     }
-    match monopod_bundle::build(&options.component, &options.wasm, &options.out) {
-        Ok(built) => {
-            let size = monopod_core::size::Size::bytes(built.size);
-            screen::line("bundle", &format!("{} {size} {}", built.name, built.digest));
+    let built = monopod_bundle::build(&options.component, &options.wasm, &options.out);
+    told(built.map(|built| (built.name, built.size, built.digest)))
+}
+
+pub fn copy(options: &Copy) -> ExitCode {
+    let copied = monopod_bundle::copy(&options.from, &options.to);
+    told(copied.map(|bundle| (bundle.name, bundle.size, bundle.digest)))
+}
+
+/// Says what came of it: name, size and digest of a bundle.
+fn told(result: Result<(String, u64, String), monopod_bundle::Error>) -> ExitCode {
+    match result {
+        Ok((name, size, digest)) => {
+            let size = monopod_core::size::Size::bytes(size);
+            screen::line("bundle", &format!("{name} {size} {digest}"));
             ExitCode::SUCCESS
         }
         Err(error) => {

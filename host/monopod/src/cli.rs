@@ -29,6 +29,11 @@ pub enum Command {
     Try(crate::try_photo::Options),
     /// Pack a component folder into a bundle
     Bundle(Bundle),
+    /// Copy a bundle, verified, into another folder
+    Copy(Copy),
+    /// Copy this program, and the libraries it runs with, to where another container finds them
+    #[command(hide = true)]
+    Carry(Carry),
 }
 
 /// A platform file and where its surroundings are.
@@ -118,4 +123,23 @@ pub struct Bundle {
     /// The folder to write: an OCI image layout; an earlier one is replaced
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// `monopod copy`
+#[derive(Debug, Args)]
+pub struct Copy {
+    /// The bundle
+    #[arg(value_name = "FROM")]
+    pub from: PathBuf,
+    /// The folder to write; an earlier bundle is replaced
+    #[arg(value_name = "TO")]
+    pub to: PathBuf,
+}
+
+/// `monopod carry`
+#[derive(Debug, Args)]
+pub struct Carry {
+    /// The folder to write
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
 }

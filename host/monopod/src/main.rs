@@ -1,6 +1,7 @@
 //! `monopod`: the command line and the wiring, nothing else.
 
 mod bundle;
+mod carry;
 mod check;
 mod cli;
 mod grants;
@@ -42,5 +43,7 @@ fn main() -> ExitCode {
         Command::Try(options) => try_photo::run(&options),
         Command::Grants(options) => grants::run(&options),
         Command::Bundle(options) => bundle::run(&options),
+        Command::Copy(options) => bundle::copy(&options),
+        Command::Carry(options) => carry::run(&options),
     }
 }

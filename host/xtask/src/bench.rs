@@ -35,7 +35,7 @@ pub fn run(place: &Place) -> Result<()> {
     let wanted = words("NAME");
     let ground = if wanted.iter().any(|name| name == CLUSTERED) {
         let mut step = Step::begin("cluster");
-        let ground = Ground::of("cluster", place, Some(&host), &mut step)?;
+        let ground = Ground::whole(place, &host, false, &mut step)?;
         step.done("ready");
         Some(ground)
     } else {

@@ -50,7 +50,12 @@ make bench              figures, as a table and as target/bench.jsonl
   NAME=spine            only this one
 make image              the host and the bundles as images, in target/images
 make cluster            a Kubernetes of one node from packages, with the chart installed
+  CONTEXT=name          in the cluster of this context of kubectl instead; current: of its current one
+  REGISTRY=host/path    where that cluster has the images from; localhost: they are in its nodes
+  NAMESPACE=name        into this namespace, which is made (trackunit)
+  VALUES=my.yaml        with these values over those for development
 make cluster-down       its end
+  CONTEXT=name          there, only uninstalls the release
 make help               this list
 
 CARGO_TARGET_DIR        where the host is built (~/.cache/monopod/target)

@@ -2,6 +2,7 @@
 //! what containers need, starts the parts, and enforces network policies until it is killed.
 
 use super::balancer;
+use super::cgroups;
 use super::control::{self, Ports, part, ready};
 use super::place::{CABLE, NAMES, NODE, PODS, Spot};
 use super::policy;
@@ -15,8 +16,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The hierarchies of version 1 that a kubelet and containers use.
-const CONTROLLERS: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 /// How long the machine may take to push the cable in.
 const CABLED: Duration = Duration::from_secs(20);
 
@@ -59,14 +58,19 @@ fn mounts(spot: &Spot) -> Result<()> {
     // Pods' mounts have to reach their containers; none of it reaches the machine.
     mount(&["--make-rshared", "/"])?;
     let tmpfs = |path: &str| mount(&["-t", "tmpfs", "-o", "mode=755", "none", path]);
-    tmpfs("/sys/fs/cgroup")?;
-    for controller in CONTROLLERS {
-        let folder = format!("/sys/fs/cgroup/{controller}");
-        fs::create_dir_all(&folder)?;
-        mount(&["-t", "cgroup", "-o", controller, "none", &folder])?;
+    if cgroups::version(Path::new(cgroups::ROOT)) == Some(cgroups::Version::Two) {
+        mount(&["-t", "cgroup2", "none", cgroups::ROOT])?;
+    } else {
+        tmpfs(cgroups::ROOT)?;
+        for controller in cgroups::HIERARCHIES {
+            let folder = format!("{}/{controller}", cgroups::ROOT);
+            fs::create_dir_all(&folder)?;
+            mount(&["-t", "cgroup", "-o", controller, "none", &folder])?;
+        }
+        let systemd = format!("{}/systemd", cgroups::ROOT);
+        fs::create_dir_all(&systemd)?;
+        mount(&["-t", "cgroup", "-o", "none,name=systemd", "none", &systemd])?;
     }
-    fs::create_dir_all("/sys/fs/cgroup/systemd")?;
-    mount(&["-t", "cgroup", "-o", "none,name=systemd", "none", "/sys/fs/cgroup/systemd"])?;
     // What programs write to /run and /var/log stays in here as well.
     tmpfs("/run")?;
     for folder in ["/run/lock", "/run/netns", "/run/containerd"] {

@@ -1,5 +1,6 @@
 //! The platform in the cluster of `make cluster`: a certificate, the chart, an address.
 
+use super::context::MADE;
 use super::node::Node;
 use super::{pki, say, told, with_step};
 use crate::image::{Image, SAMPLE};
@@ -15,9 +16,13 @@ pub const RELEASE: &str = "trackunit";
 /// The host of the public address in the chart's development values.
 pub const HOST: &str = "graphql.local";
 /// The secret and the caller in them.
-const SECRET: &str = "monopod-tls";
-const CALLER: &str = "caller";
-const AUDIENCE: &str = "trackunit";
+pub const SECRET: &str = "monopod-tls";
+/// See above.
+pub const CALLER: &str = "caller";
+/// Whom the tokens in them are for.
+pub const AUDIENCE: &str = "trackunit";
+/// The name that the chart gives its objects in this release.
+pub const OBJECTS: &str = "trackunit-monopod";
 
 /// Installs or upgrades, waits until it is ready, and says what to type next.
 pub fn run(place: &Place, node: &Node, host: &Path, images: &[Image]) -> Result<()> {
@@ -78,13 +83,19 @@ pub fn helm(node: &Node) -> Command {
     command
 }
 
-/// A namespace that takes only pods of the strictest kind.
-pub fn namespace(node: &Node, name: &str, step: &mut crate::ui::Step) -> Result<()> {
-    let level = |mode: &str| (format!("pod-security.kubernetes.io/{mode}"), serde_json::json!("restricted"));
-    let labels: serde_json::Map<_, _> = ["enforce", "warn"].into_iter().map(level).collect();
-    let object = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+/// A namespace that takes only pods of the strictest kind, and says who made it.
+pub fn namespace_object(name: &str) -> serde_json::Value {
+    serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+        MADE.0: MADE.1,
+    }}})
+}
+
+fn namespace(node: &Node, name: &str, step: &mut crate::ui::Step) -> Result<()> {
     let file = node.spot.conf().join("namespace.json");
-    fs::write(&file, object.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(&file, namespace_object(name).to_string())
+        .with_context(|| format!("cannot write {}", file.display()))?;
     super::apply(node, &file, step)
 }
 

@@ -3,7 +3,9 @@
 //! alone, get theirs from here too.
 
 mod balancer;
+mod cgroups;
 mod changes;
+mod context;
 mod control;
 mod inside;
 mod install;
@@ -33,14 +35,18 @@ use tools::Tools;
 const SYSTEM: &str = "tests/cluster/system.yaml";
 /// Volumes that can be claimed, and what each may hold. They are folders of one disk, so the
 /// number is only what they say of themselves.
-const VOLUMES: usize = 6;
+const VOLUMES: usize = 16;
 /// How long the name server may take to come up.
 const NAMES: Duration = Duration::from_secs(90);
 
-/// Starts the cluster of this user, if it does not run, and installs the platform.
+/// Starts the cluster of this user, if it does not run, or takes the one of the context that
+/// was named, and installs the platform.
 pub fn up(place: &Place) -> Result<()> {
+    if let Some(wish) = context::Wish::new() {
+        return context::up(place, &wish);
+    }
     if let Some(why) = node::obstacle() {
-        bail!("{why}. With a cluster of your own: docs/kubernetes.md, from \"helm install\" on");
+        bail!("{why}. With a cluster of your own: make cluster CONTEXT=name");
     }
     let host = run::build(place, false)?;
     let images = image::all(place, &host)?;
@@ -54,8 +60,12 @@ pub fn up(place: &Place) -> Result<()> {
     install::run(place, &node, &host, &images)
 }
 
-/// Ends the cluster of this user, and everything it knew.
+/// Ends the cluster of this user, and everything it knew; in the cluster of a context, only
+/// uninstalls the release.
 pub fn down(place: &Place) -> Result<()> {
+    if let Some(wish) = context::Wish::new() {
+        return context::down(place, &wish);
+    }
     with_step("cluster", "down, nothing left", |step| {
         // That of a suite too, should somebody have cut it short.
         let spots = [place::Which::Made, place::Which::Tested].map(|which| place::Spot::new(place, which));

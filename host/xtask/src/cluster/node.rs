@@ -6,6 +6,7 @@
 //! namespaces. Three things are the machine's own and put back by hand: the cable, the
 //! cgroups, and settings that a kubelet changes for the whole machine.
 
+use super::cgroups;
 use super::control::{self, kubectl, ready, wait};
 use super::pki;
 use super::place::{NODE, Spot};
@@ -35,8 +36,6 @@ const SETTINGS: [&str; 6] = [
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 ];
-/// The folder of the machine's control groups.
-const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// A running node.
 #[derive(Debug, Clone)]
@@ -51,12 +50,7 @@ pub fn obstacle() -> Option<String> {
     if !debian::is_root() {
         return Some("a node makes network and mount namespaces, which needs root".into());
     }
-    if !Path::new(CGROUPS).join("memory").is_dir() {
-        return Some(format!(
-            "a node of `make cluster` knows control groups of version 1 only, and {CGROUPS} has none"
-        ));
-    }
-    None
+    cgroups::obstacle(Path::new(cgroups::ROOT))
 }
 
 impl Node {
@@ -84,12 +78,22 @@ impl Node {
         wait("the node's namespaces", GONE, step, || self.child().is_some())?;
         let first = self.child().context("the node ended at once")?;
         fs::write(spot.run.join("pid"), &first)?;
+        // Before the cable, for which everything inside waits.
+        let groups = read_lines(&spot.run.join("cgroups"));
+        wait("the node's control groups", GONE, step, || {
+            groups.iter().all(|group| cgroups::settled(Path::new(group)))
+        })?;
         self.cable(&first)?;
         ready(spot, &self.tools, step)?;
         let path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
         let asked = || process::line(kubectl(spot, &self.tools).args(["get", "node", NODE, "-o", path]));
         wait("the node", READY, step, || asked().as_deref() == Some("True"))
             .with_context(|| format!("its log: {}", spot.log("kubelet").display()))
+    }
+
+    /// Where its API server is, as its clients name it.
+    pub fn server(&self) -> String {
+        format!("https://{}:{API}", self.spot.node())
     }
 
     /// Brings an image in.
@@ -145,7 +149,9 @@ impl Node {
     }
 
     fn spawn(&self, place: &Place) -> Result<()> {
-        let groups = self.groups()?;
+        let own = fs::read_to_string("/proc/self/cgroup").context("this process has no control groups")?;
+        let groups = cgroups::make(Path::new(cgroups::ROOT), &own, &self.spot.cable())?;
+        let groups: Vec<_> = groups.iter().map(|group| group.display().to_string()).collect();
         fs::write(self.spot.run.join("cgroups"), groups.join("\n"))?;
         // A shell takes itself into the cgroups, so that this program stays where it is; the
         // shell inside is the first process there and buries what others leave behind.
@@ -172,30 +178,6 @@ impl Node {
             .spawn()
             .context("cannot start the node's namespaces")?;
         Ok(())
-    }
-
-    /// A control group of our own in each hierarchy, below the one this process is in.
-    fn groups(&self) -> Result<Vec<String>> {
-        let mut groups = Vec::new();
-        for line in read_lines(Path::new("/proc/self/cgroup")) {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let (Some(names), Some(path)) = (fields.next(), fields.next()) else { continue };
-            let names = names.trim_start_matches("name=");
-            let parent = Path::new(CGROUPS).join(names).join(path.trim_start_matches('/'));
-            if names.is_empty() || !parent.is_dir() {
-                continue;
-            }
-            let group = parent.join(self.spot.cable());
-            fs::create_dir_all(&group).with_context(|| format!("cannot make {}", group.display()))?;
-            if names == "cpuset" {
-                // Without them no process may enter.
-                for file in ["cpuset.cpus", "cpuset.mems"] {
-                    fs::write(group.join(file), fs::read(parent.join(file))?)?;
-                }
-            }
-            groups.push(group.display().to_string());
-        }
-        Ok(groups)
     }
 
     fn cable(&self, first: &str) -> Result<()> {

@@ -12,13 +12,11 @@ const DAYS: &str = "365";
 
 /// Makes all of them, for an API server at `address` (`host:port`).
 pub fn make(spot: &Spot, address: &str) -> Result<()> {
-    for folder in [spot.pki(), spot.conf(), spot.run.join("log")] {
+    for folder in [spot.conf(), spot.run.join("log")] {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     let node = spot.node();
-    // Only what is written here goes into a certificate.
-    fs::write(spot.pki().join("openssl.cnf"), "[req]\ndistinguished_name = name\n[name]\n")?;
-    authority(spot, "ca")?;
+    begin(spot)?;
     authority(spot, "front-ca")?;
     let names = format!(
         "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,\
@@ -47,6 +45,21 @@ pub fn make(spot: &Spot, address: &str) -> Result<()> {
     )?;
     let public = spot.pki().join("accounts.pub");
     openssl(Command::new("openssl").args(["ec", "-pubout", "-in"]).arg(&key).arg("-out").arg(public))
+}
+
+/// An authority, and a certificate of a public name that it signed; for an installation in a
+/// cluster that has others.
+pub fn alone(spot: &Spot, name: &str, names: &str) -> Result<()> {
+    begin(spot)?;
+    public(spot, name, names)
+}
+
+fn begin(spot: &Spot) -> Result<()> {
+    let pki = spot.pki();
+    fs::create_dir_all(&pki).with_context(|| format!("cannot make {}", pki.display()))?;
+    // Only what is written here goes into a certificate.
+    fs::write(pki.join("openssl.cnf"), "[req]\ndistinguished_name = name\n[name]\n")?;
+    authority(spot, "ca")
 }
 
 /// A certificate and key of a public name, signed by the cluster's authority: for the front

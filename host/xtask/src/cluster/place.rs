@@ -49,6 +49,15 @@ impl Spot {
         Self::new(place, if number == "0" { Which::Made } else { Which::Tested })
     }
 
+    /// The folder of an installation in a cluster of somebody else's, by one of kubectl's
+    /// contexts: only certificates and files, no addresses.
+    pub fn in_context(place: &Place, context: &str, namespace: &str) -> Self {
+        // Contexts are named as anybody likes, with slashes too.
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let name: String = format!("{context}.{namespace}").chars().map(plain).collect();
+        Self { run: place.cache.join("cluster/contexts").join(name), number: 0 }
+    }
+
     /// Its number.
     pub fn number(&self) -> u8 {
         self.number

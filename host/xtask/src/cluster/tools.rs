@@ -20,6 +20,7 @@ const PARTS: [&str; 6] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
 
 /// Debian's packages, each with a file of it.
+const CLIENTS: [(&str, &str); 1] = [("openssl", "/usr/bin/openssl")];
 const CONTROL: [(&str, &str); 2] = [("etcd-server", "/usr/bin/etcd"), ("openssl", "/usr/bin/openssl")];
 const NODE: [(&str, &str); 5] = [
     ("runc", "/usr/sbin/runc"),
@@ -31,6 +32,8 @@ const NODE: [(&str, &str); 5] = [
 
 /// The Gateway API's definitions, which a test server is taught.
 const GATEWAY: &str = "1.4.0";
+/// Those of its kinds that the chart makes.
+const GATEWAY_KINDS: [&str; 2] = ["httproutes", "backendtlspolicies"];
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
@@ -64,9 +67,9 @@ impl Tools {
         self.root.join(format!("helm-{HELM}/bin/helm"))
     }
 
-    /// The definition of HTTPRoute, as a file to apply.
+    /// The folder of the Gateway API's definitions, to apply.
     pub fn gateway(&self) -> PathBuf {
-        self.root.join(format!("gateway-{GATEWAY}/httproutes.yaml"))
+        self.root.join(format!("gateway-{GATEWAY}"))
     }
 
     /// What holds a pod's namespaces.
@@ -75,11 +78,41 @@ impl Tools {
     }
 }
 
+/// What talks to a cluster.
+pub struct Clients {
+    /// Kubernetes' client.
+    pub kubectl: PathBuf,
+    /// Helm.
+    pub helm: PathBuf,
+}
+
+/// Brings what talks to a cluster that is there: the machine's own clients, or ours.
+pub fn clients(place: &Place, step: &mut Step) -> Result<Clients> {
+    let tools = Tools::new(place);
+    packages(&CLIENTS, step)?;
+    let mut clients = Clients { kubectl: "kubectl".into(), helm: "helm".into() };
+    if !debian::on_path("kubectl") {
+        kubernetes(place, &tools, step)?;
+        clients.kubectl = tools.kubernetes("kubectl");
+    }
+    if !debian::on_path("helm") {
+        helm(place, &tools, step)?;
+        clients.helm = tools.helm();
+    }
+    Ok(clients)
+}
+
 /// Brings what an API server needs, and Helm.
 pub fn control(place: &Place, step: &mut Step) -> Result<Tools> {
     let tools = Tools::new(place);
     packages(&CONTROL, step)?;
     kubernetes(place, &tools, step)?;
+    helm(place, &tools, step)?;
+    gateway(place, &tools, step)?;
+    Ok(tools)
+}
+
+fn helm(place: &Place, tools: &Tools, step: &mut Step) -> Result<()> {
     install(place, step, &tools.helm(), &format!("helm.sh/helm/v3/cmd/helm@v{HELM}"), |go| {
         // Without them Helm calls itself a development version, and renders for Kubernetes 1.20.
         let (major, minor) = KUBERNETES.split_once('.').unwrap_or_default();
@@ -89,15 +122,14 @@ pub fn control(place: &Place, step: &mut Step) -> Result<Tools> {
             "-ldflags=-s -w -X {module}/internal/version.version=v{HELM} \
              -X {module}/pkg/chartutil.k8sVersionMajor={major} -X {module}/pkg/chartutil.k8sVersionMinor={minor}"
         ));
-    })?;
-    gateway(place, &tools, step)?;
-    Ok(tools)
+    })
 }
 
-/// Takes one file out of the Gateway API's module.
+/// Takes the definitions of what the chart makes out of the Gateway API's module.
 fn gateway(place: &Place, tools: &Tools, step: &mut Step) -> Result<()> {
-    let file = tools.gateway();
-    if file.is_file() {
+    let folder = tools.gateway();
+    let file = |kind: &str| folder.join(format!("{kind}.yaml"));
+    if GATEWAY_KINDS.iter().all(|kind| file(kind).is_file()) {
         return Ok(());
     }
     let mut go = go(place, "mod")?;
@@ -107,10 +139,12 @@ fn gateway(place: &Place, tools: &Tools, step: &mut Step) -> Result<()> {
     let Some(module) = crate::json::text(&said, "/Dir") else {
         bail!("go could not fetch the Gateway API: {} {}", answer.err.trim(), answer.out.trim());
     };
-    let from = Path::new(module).join("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml");
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    std::fs::copy(&from, &file).with_context(|| format!("cannot copy {}", from.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for kind in GATEWAY_KINDS {
+        let name = format!("config/crd/standard/gateway.networking.k8s.io_{kind}.yaml");
+        let from = Path::new(module).join(name);
+        std::fs::copy(&from, file(kind)).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
     Ok(())
 }
 
