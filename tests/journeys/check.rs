@@ -88,3 +88,38 @@ async fn a_command_line_that_cannot_be_used_ends_with_64_and_help_with_0() {
         assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{good:?}");
     }
 }
+
+#[tokio::test]
+async fn the_schema_is_printed_with_who_answers_it_and_compared_with_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = monopod_tests::checkout().join("components/trackunit.toml");
+    let bundles = monopod_tests::bundles();
+    let schema = |more: &[&str]| {
+        let mut arguments = vec!["schema".into(), file.clone().into_os_string()];
+        arguments.extend(["--bundles".into(), bundles.clone().into_os_string()]);
+        arguments.extend(more.iter().map(Into::into));
+        monopod(folder.path(), arguments)
+    };
+    let printed = schema(&[]).await;
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let told = printed.out.lines().find(|line| line.starts_with("# Mutation.startUpload")).unwrap();
+    for part in ["ingestion POST /v1/uploads/start", "needs analysis", "costs 10"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let facts: serde_json::Value = serde_json::from_str(&schema(&["--json"]).await.out).unwrap();
+    assert!(facts["fields"].as_array().unwrap().iter().any(|field| field["field"] == "Query.ping"));
+
+    // What was printed is a schema: the same one.
+    std::fs::write(folder.path().join("served.graphql"), &printed.out).unwrap();
+    let same = schema(&["--diff", "served.graphql"]).await;
+    assert_eq!((same.code, same.out.as_str()), (0, "changes    0, 0 breaking\n"));
+    std::fs::write(
+        folder.path().join("other.graphql"),
+        printed.out.replace("ping: String!", "ping: Int! pong: Int"),
+    )
+    .unwrap();
+    let changed = schema(&["--diff", "other.graphql"]).await;
+    assert_eq!(changed.code, 4, "{changed:?}");
+    assert!(changed.out.contains("`Query.pong` is gone (FIELD_REMOVED)"), "{}", changed.out);
+    assert!(changed.out.ends_with("2, 2 breaking\n"), "{}", changed.out);
+}

@@ -45,6 +45,8 @@ pub mod code {
     pub const TIMED_OUT: &str = "TIMED_OUT";
     /// Events came faster than the client took them.
     pub const SLOW_CONSUMER: &str = "SLOW_CONSUMER";
+    /// The schema was replaced, and what the subscription selects is otherwise now.
+    pub const SCHEMA_CHANGED: &str = "SCHEMA_CHANGED";
 }
 
 /// A place in the document, from 1.
@@ -77,7 +79,7 @@ pub struct Failure {
     /// Where in the answer; empty for errors of the whole request.
     pub path: Vec<Step>,
     /// More entries of `extensions`.
-    pub extensions: Vec<(&'static str, Json<'static>)>,
+    pub extensions: Vec<(Cow<'static, str>, Json<'static>)>,
 }
 
 impl Failure {
@@ -94,8 +96,22 @@ impl Failure {
 
     /// The same with an entry more in `extensions`.
     pub fn with(mut self, key: &'static str, value: Json<'static>) -> Self {
-        self.extensions.push((key, value));
+        self.extensions.push((Cow::Borrowed(key), value));
         self
+    }
+
+    /// Adds what a schema maps into `extensions`. `code` replaces the code, if it is a text; of
+    /// other keys the one that is there already stays.
+    pub fn extend(&mut self, entries: impl Iterator<Item = (Cow<'static, str>, Json<'static>)>) {
+        for (key, value) in entries {
+            match value {
+                Json::String(code) if key == "code" => self.code = code,
+                value if self.extensions.iter().all(|(known, _)| *known != key) => {
+                    self.extensions.push((key, value));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The same at a place in the document.

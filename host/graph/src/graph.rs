@@ -8,6 +8,7 @@ use axum::Router;
 use monopod_core::event::Events;
 use monopod_core::identity::Authenticator;
 use monopod_core::invoke::Components;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol;
@@ -20,7 +21,9 @@ pub struct Graph {
 }
 
 pub(crate) struct Inner {
-    pub schema: ArcSwap<Schema>,
+    pub schema: Arc<ArcSwap<Schema>>,
+    /// Says that another schema is in place; subscriptions listen to it.
+    pub swapped: watch::Sender<()>,
     pub components: Arc<dyn Components>,
     pub events: Arc<dyn Events>,
     pub authenticator: Arc<dyn Authenticator>,
@@ -44,8 +47,9 @@ impl Graph {
     /// Serves `schema`.
     pub fn new(schema: Schema, parts: Parts) -> Self {
         let Parts { components, events, authenticator, shutdown: stop } = parts;
-        let schema = ArcSwap::from_pointee(schema);
-        Self { inner: Arc::new(Inner { schema, components, events, authenticator, stop }) }
+        let schema = Arc::new(ArcSwap::from_pointee(schema));
+        let swapped = watch::Sender::new(());
+        Self { inner: Arc::new(Inner { schema, swapped, components, events, authenticator, stop }) }
     }
 
     /// `/graphql` with all its protocols. Each request must carry a
@@ -57,9 +61,12 @@ impl Graph {
         protocol::router(Arc::clone(&self.inner))
     }
 
-    /// Puts another schema in place. Operations and subscriptions under way keep theirs.
+    /// Puts another schema in place. Operations under way keep theirs, and so do subscriptions
+    /// whose field is the same in both, with all types below it and who answers them; others
+    /// end with `SCHEMA_CHANGED`, and their clients subscribe again.
     pub fn swap(&self, schema: Schema) {
         self.inner.schema.store(Arc::new(schema));
+        self.inner.swapped.send_replace(());
     }
 
     /// The schema that is served now.

@@ -17,6 +17,7 @@
 
 mod body;
 mod compose;
+mod diff;
 mod error;
 mod execute;
 mod graph;
@@ -24,12 +25,15 @@ mod json;
 mod mapping;
 mod plan;
 mod protocol;
+mod report;
 mod scalar;
 mod schema;
 mod settings;
 mod subscribe;
 
 pub use compose::{Contribution, compose};
+pub use diff::{Change, Class, diff};
 pub use graph::{Graph, Parts};
+pub use report::Answered;
 pub use schema::Schema;
 pub use settings::{Policy, Settings};

@@ -10,13 +10,13 @@ use apollo_compiler::Name;
 use apollo_compiler::collections::HashMap as FastMap;
 use apollo_compiler::schema::Implementers;
 use apollo_compiler::validation::Valid;
-use http::{Method, Uri};
+use http::{HeaderName, Method, Uri};
 use monopod_core::identity::Principal;
 use monopod_core::name::{ComponentName, TopicName};
 
 use crate::mapping::Value;
-use crate::mapping::check::Filter;
-use crate::mapping::template::Template;
+use crate::mapping::check::{Filter, Tests};
+use crate::mapping::template::{Header, Template};
 use crate::plan::cache::Cache;
 use crate::settings::Settings;
 
@@ -29,6 +29,9 @@ pub struct Schema {
     pub(crate) types: HashMap<String, TypeInfo>,
     pub(crate) settings: Settings,
     pub(crate) plans: Cache,
+    /// For each field of `Subscription` a number that is the same in another schema if nothing
+    /// about it, and about what lies below it, is otherwise.
+    pub(crate) prints: HashMap<String, u64>,
 }
 
 /// What is known of an object type beyond its shape.
@@ -45,7 +48,18 @@ pub(crate) struct FieldInfo {
     pub rule: Option<Arc<Rule>>,
     /// `@cost`; none: the default weight.
     pub cost: Option<u32>,
+    /// `@listSize`.
+    pub size: Option<ListSize>,
     pub resolver: Option<Arc<Resolver>>,
+}
+
+/// How long a list is taken to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListSize {
+    /// Where no argument says.
+    pub assumed: Option<u32>,
+    /// The arguments that say: the largest of them counts.
+    pub slicing: Box<[Box<str>]>,
 }
 
 /// Who answers a field.
@@ -65,8 +79,39 @@ pub(crate) struct Connect {
     pub path: Template,
     /// The whole URI, where the template inserts nothing.
     pub fixed: Option<Uri>,
+    pub headers: Box<[(HeaderName, Header)]>,
     pub body: Option<Value>,
     pub selection: Value,
+    /// What has to hold of the answer; none: a status of 2xx.
+    pub success: Option<Tests>,
+    pub errors: Errors,
+    /// The fields of the object that the request is made from. Where one is `null`, there is
+    /// nothing to ask for.
+    pub needs: Box<[Box<str>]>,
+    pub batch: Option<Batch>,
+    /// Whether it looks up a part of a type: then its selection gives that part's fields, and
+    /// it is asked only for what the object's own mapping leaves out.
+    pub lookup: bool,
+}
+
+/// What a client is told about an answer that is an error.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    pub message: Option<Value>,
+    pub extensions: Option<Value>,
+}
+
+/// Keys, one object deeper each.
+pub(crate) type Keys = Box<[Box<str>]>;
+
+/// Many objects looked up by one request.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The most objects of one request.
+    pub max: usize,
+    /// Which item of the answer belongs to which object: a field of the item, by the paths of
+    /// the selection, and the object's field it equals.
+    pub by: Box<[(Keys, Box<str>)]>,
 }
 
 /// A topic that feeds a subscription.

@@ -5,20 +5,23 @@
 //! what it waits for gets the last retained message first, so that it may come late.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use monopod_core::BoxStream;
 use monopod_core::context::Context;
 use monopod_core::event::{Event, Events};
-use monopod_core::identity::Owner;
+use monopod_core::identity::{Owner, Principal};
+use monopod_core::invoke::Components;
 use monopod_core::message::Message;
 use monopod_core::name::TopicName;
 use monopod_core::store::Retained;
 use tokio::time::timeout_at;
 
 use crate::error::{Failure, code};
+use crate::execute::Run;
 use crate::execute::call::masked;
-use crate::execute::complete::{Path, Writer};
+use crate::graph::Inner;
 use crate::json::Json;
 use crate::mapping::check::Filter;
 use crate::mapping::value::Scope;
@@ -39,12 +42,16 @@ pub enum Next {
     /// Messages came faster than they were taken and some are lost: the client must
     /// subscribe again.
     Lagged,
+    /// The schema was replaced by one in which this is otherwise. Nothing follows.
+    Changed,
 }
 
 /// One subscription with everything it needs for as long as it lasts.
 struct Feed {
     /// Kept so that a swap of the schema leaves this subscription as it began.
-    _schema: Arc<Schema>,
+    schema: Arc<Schema>,
+    components: Arc<dyn Components>,
+    principal: Principal,
     plan: Arc<Plan>,
     resolver: Arc<Resolver>,
     variables: Variables<'static>,
@@ -58,7 +65,7 @@ pub async fn open(
     plan: Arc<Plan>,
     variables: Variables<'static>,
     context: &Context,
-    events: &dyn Events,
+    inner: &Inner,
 ) -> Result<BoxStream<'static, Next>, Failure> {
     let Some(owner) = context.principal.owner().cloned() else {
         return Err(Failure::new(
@@ -73,7 +80,10 @@ pub async fn open(
         }
         _ => return Err(Failure::new(code::VALIDATION_FAILED, "A subscription selects one field.")),
     };
-    let feed = Arc::new(Feed { _schema: schema, plan, resolver, variables, args, owner });
+    let changed = changed(inner, &schema, &plan);
+    let (events, components) = (&*inner.events, Arc::clone(&inner.components));
+    let principal = context.principal.clone();
+    let feed = Arc::new(Feed { schema, components, principal, plan, resolver, variables, args, owner });
 
     // First watch, then look back: what is published in between is seen at least once.
     let mut live = events.watch(&feed.topics());
@@ -86,7 +96,7 @@ pub async fn open(
         Err(_) => return Err(Failure::new(code::TIMED_OUT, "The subscription could not be opened in time.")),
     };
     let Some(retained) = retained else {
-        return Ok(feed.follow(live, None).boxed());
+        return Ok(until(feed.follow(live, None), changed));
     };
     // What was published before the retained message is older news than the message
     // itself; what came after it follows. Order in the stream decides, never the clock.
@@ -101,9 +111,44 @@ pub async fn open(
     if let Some(at) = pending.iter().position(is_retained) {
         pending.drain(..=at);
     }
-    let first = feed.response(&retained).map(Next::Response);
+    let first = feed.response(&retained).await.map(Next::Response);
     let rest = stream::iter(pending).chain(live);
-    Ok(stream::iter(first).chain(feed.follow(rest, Some(retained))).boxed())
+    Ok(until(stream::iter(first).chain(feed.follow(rest, Some(retained))), changed))
+}
+
+/// The stream, until the schema is replaced by one in which the subscription is otherwise.
+fn until(
+    stream: impl Stream<Item = Next> + Send + 'static,
+    changed: impl Future<Output = ()> + Send + 'static,
+) -> BoxStream<'static, Next> {
+    let changed = changed.map(|()| Next::Changed).into_stream().map(Some);
+    // Events end with the host; then there is nothing to wait for either.
+    let events = stream.map(Some).chain(stream::once(std::future::ready(None)));
+    let both = stream::select(events, changed);
+    let ended = |ended: &mut bool, next: Option<Next>| {
+        let go_on = !std::mem::replace(ended, matches!(next, None | Some(Next::Changed)));
+        std::future::ready(go_on.then_some(next))
+    };
+    both.scan(false, ended).filter_map(std::future::ready).boxed()
+}
+
+/// Returns when a schema is in place in which the field of this subscription is otherwise.
+fn changed(inner: &Inner, schema: &Schema, plan: &Plan) -> impl Future<Output = ()> + Send + 'static {
+    let name = plan.fields.first().map(|field| field.name.to_string()).unwrap_or_default();
+    let mine = schema.prints.get(&name).copied();
+    let mut swapped = inner.swapped.subscribe();
+    let current = Arc::clone(&inner.schema);
+    async move {
+        loop {
+            if current.load().prints.get(&name).copied() != mine {
+                return;
+            }
+            if swapped.changed().await.is_err() {
+                // Nobody can replace it any more.
+                return std::future::pending().await;
+            }
+        }
+    }
 }
 
 impl Feed {
@@ -185,24 +230,33 @@ impl Feed {
     }
 
     /// The response for a message; none if it is not for this client.
-    fn response(&self, message: &Message) -> Option<Vec<u8>> {
+    async fn response(&self, message: &Message) -> Option<Vec<u8>> {
         let source = self.source_of(message)?;
         let field = self.field()?;
-        let mut writer = Writer::new(&self.variables);
-        let whole = match Json::parse(&message.payload) {
+        // What is looked up for an event is looked up for it anew.
+        let deadline = Instant::now() + self.schema.settings.timeout;
+        let (principal, correlation) = (self.principal.clone(), message.correlation.clone());
+        let context = Context { principal, correlation, trace: message.trace, deadline, depth: 0 };
+        let run = Run {
+            schema: &self.schema,
+            plan: &self.plan,
+            variables: &self.variables,
+            context: &context,
+            components: &*self.components,
+        };
+        let correlation = Json::String(message.correlation.as_str().into());
+        Some(match Json::parse(&message.payload) {
             Ok(payload) => {
-                let correlation = Json::String(message.correlation.as_str().into());
-                let scope = Scope { whole: &payload, args: &self.args, correlation: &correlation };
-                writer.root(field, &source.selection, &scope)
+                let scope = Scope { whole: &payload, ..Scope::of(&self.args, &correlation) };
+                run.event(field, Ok((&source.selection, scope))).await
             }
             Err(error) => {
                 tracing::warn!(topic = %message.topic, id = %message.id, %error, "a payload is not JSON");
                 let failure = Failure::new(code::UPSTREAM_ERROR, "The event cannot be read.")
-                    .with("correlationId", Json::String(message.correlation.as_str().to_owned().into()));
-                writer.failed(field, failure, &Path::Root)
+                    .with("correlationId", correlation.into_owned());
+                run.event(field, Err(failure)).await
             }
-        };
-        Some(writer.finish(whole))
+        })
     }
 
     fn follow(
@@ -211,17 +265,26 @@ impl Feed {
         retained: Option<Arc<Message>>,
     ) -> impl Stream<Item = Next> + Send + 'static {
         events.filter_map(move |event| {
-            let next = match event {
-                Event::Lagged(_) => Some(Next::Lagged),
-                // It was sent first.
-                Event::Published(message) if retained.as_ref().is_some_and(|sent| sent.id == message.id) => {
-                    None
+            // It was sent first.
+            let sent = matches!(
+                (&event, &retained),
+                (Event::Published(message), Some(sent)) if sent.id == message.id
+            );
+            let feed = Arc::clone(&self);
+            async move {
+                match event {
+                    _ if sent => None,
+                    Event::Lagged(_) => Some(Next::Lagged),
+                    Event::Published(message) => feed.response(&message).await.map(Next::Response),
                 }
-                Event::Published(message) => self.response(&message).map(Next::Response),
-            };
-            std::future::ready(next)
+            }
         })
     }
+}
+
+/// What the client of a subscription is told that ends with its schema.
+pub fn schema_changed() -> Failure {
+    Failure::new(code::SCHEMA_CHANGED, "The schema was replaced: subscribe again.")
 }
 
 /// A single value as text, so that `7` and `"7"` are the same id.

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// All microservices of a system as WebAssembly components in one process.
 ///
-/// Exit codes: 0 done, 1 could not run, 3 the analysis failed (try), 64 wrong usage or a
-/// mistake in a file.
+/// Exit codes: 0 done, 1 could not run, 3 the analysis failed (try), 4 the schema breaks
+/// clients (schema --diff), 64 wrong usage or a mistake in a file.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Options {
@@ -23,6 +23,8 @@ pub enum Command {
     Up(Up),
     /// Check a platform file, its bundles and their schemas; start nothing
     Check(Check),
+    /// Print the composed GraphQL schema: who answers each field, how, with which rights
+    Schema(Schema),
     /// Show what each component may touch, or the network policy that follows from it
     Grants(Grants),
     /// Send a photo through a running platform, as a phone would, and show what comes back
@@ -94,6 +96,20 @@ pub struct Check {
     /// Print the composed GraphQL schema
     #[arg(long)]
     pub schema: bool,
+}
+
+/// `monopod schema`
+#[derive(Debug, Args)]
+pub struct Schema {
+    #[command(flatten)]
+    pub file: File,
+    /// Print what changes for the clients of this schema instead; exit code 4 if something
+    /// breaks them
+    #[arg(long, value_name = "SDL")]
+    pub diff: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `monopod grants`

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod grants;
 mod platform;
+mod schema;
 mod screen;
 mod try_photo;
 mod up;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Try(options) => try_photo::run(&options),
+        Command::Schema(options) => schema::run(&options),
         Command::Grants(options) => grants::run(&options),
         Command::Bundle(options) => bundle::run(&options),
         Command::Copy(options) => bundle::copy(&options),

@@ -1,24 +1,25 @@
 //! Compiles the host's directives on every field of the composed schema: who answers it,
-//! who may ask, what it costs.
+//! who may ask, what it costs. `connect` reads the directive that calls components.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use apollo_compiler::Node;
 use apollo_compiler::Schema;
 use apollo_compiler::ast::{Directive, FieldDefinition, Value};
-use apollo_compiler::schema::{Component, ExtendedType, ObjectType};
-use http::{Method, Uri};
-use monopod_core::name::{ComponentName, TopicName};
+use apollo_compiler::collections::HashMap as FastMap;
+use apollo_compiler::schema::{Component, ExtendedType, Implementers, ObjectType};
+use monopod_core::name::TopicName;
 
-use super::merge::{self, Merged, ROOTS};
+use super::connect::Place;
+use super::merge::{Merged, ROOTS};
 use super::source::Sources;
 use super::{prelude, rules};
-use crate::json::Json;
-use crate::mapping::check::{Covered, Types};
-use crate::mapping::value::Scope;
-use crate::mapping::{Mistake, did_you_mean, parse};
-use crate::schema::{Connect, FieldInfo, Resolver, Subscribe, TypeInfo};
+use crate::mapping::answer::{Covered, Made};
+use crate::mapping::check::{Answered, Types};
+use crate::mapping::{did_you_mean, parse};
+use crate::schema::{FieldInfo, ListSize, Resolver, Rule, Subscribe, TypeInfo};
 use crate::settings::Settings;
 
 /// Everything known of the object types beyond their shape.
@@ -28,7 +29,9 @@ pub fn bind(
     sources: &mut Sources<'_>,
     settings: &Settings,
 ) -> HashMap<String, TypeInfo> {
-    let mut binder = Binder { schema, merged, sources, settings, covered: Covered::new() };
+    let implementers = &schema.implementers_map();
+    let (answered, covered, made) = (answered(schema), Covered::default(), Vec::new());
+    let mut binder = Binder { schema, implementers, merged, sources, settings, answered, covered, made };
     let mut types = HashMap::new();
     for definition in schema.types.values().filter(|definition| !definition.is_built_in()) {
         match definition {
@@ -43,41 +46,178 @@ pub fn bind(
             _ => {}
         }
     }
-    binder.answered();
+    binder.have_what_they_need(&types);
+    binder.all_are_answered();
+    inherit(&mut types);
     types
 }
 
-struct Binder<'b, 's> {
-    schema: &'b Schema,
+/// The fields that are not, or not always, given by the mapping of their object.
+fn answered(schema: &Schema) -> Answered {
+    let mut answered = Answered::default();
+    let objects = schema.types.values().filter_map(ExtendedType::as_object);
+    for object in objects.filter(|object| !ROOTS.contains(&object.name.as_str())) {
+        let coordinate =
+            |field: &Component<FieldDefinition>| (object.name.to_string(), field.name.to_string());
+        let alone = object.fields.values().filter(|field| field.directives.has("connect"));
+        answered.alone.extend(alone.map(coordinate));
+        let key = key(object);
+        for part in object.directives.get_all("connect") {
+            let fields = object.fields.values().filter(|field| field.origin == part.origin);
+            let fields = fields.filter(|field| !key.contains(&field.name.to_string()));
+            answered.lookup.extend(fields.map(coordinate).filter(|each| !answered.alone.contains(each)));
+        }
+    }
+    answered
+}
+
+/// The fields of the type's `@key`; none if it has none.
+fn key(object: &ObjectType) -> Vec<String> {
+    let fields = object.directives.get("key").and_then(|key| key.specified_argument_by_name("fields"));
+    let fields = fields.and_then(|fields| fields.as_str()).unwrap_or_default();
+    fields.split([' ', ',', '\n', '\t']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// A field whose request is made from others is as guarded as those: who may not see a value
+/// must not learn it from what it leads to.
+fn inherit(types: &mut HashMap<String, TypeInfo>) {
+    for info in types.values_mut() {
+        let rules: HashMap<String, Arc<Rule>> = info
+            .fields
+            .iter()
+            .filter_map(|(name, field)| Some((name.clone(), Arc::clone(field.rule.as_ref()?))))
+            .collect();
+        for (name, field) in &mut info.fields {
+            let Some(Resolver::Connect(connect)) = field.resolver.as_deref() else { continue };
+            for needed in connect.needs.iter().filter(|needed| ***needed != **name) {
+                let Some(more) = rules.get(&**needed) else { continue };
+                let mut rule = field.rule.as_deref().cloned().unwrap_or_default();
+                rule.demands.extend(more.demands.iter().cloned());
+                field.rule = Some(Arc::new(rule));
+            }
+        }
+    }
+}
+
+pub struct Binder<'b, 's> {
+    pub schema: &'b Schema,
+    pub implementers: &'b FastMap<apollo_compiler::Name, Implementers>,
     merged: &'b Merged,
-    sources: &'b mut Sources<'s>,
+    pub sources: &'b mut Sources<'s>,
     settings: &'b Settings,
-    covered: Covered,
+    pub answered: Answered,
+    pub covered: Covered,
+    /// Where objects are made, with the literal that says so.
+    pub made: Vec<(Made, Node<Value>)>,
 }
 
 impl Binder<'_, '_> {
     fn object(&mut self, object: &ObjectType) -> TypeInfo {
-        let rule = rules::rule(object.directives.iter().map(|each| &each.node), self.settings, self.sources);
+        let schema = self.schema;
+        let above: Vec<_> =
+            object.implements_interfaces.iter().filter_map(|name| schema.get_interface(&name.name)).collect();
+        let rule = rules::rule(
+            object
+                .directives
+                .iter()
+                .chain(above.iter().flat_map(|interface| interface.directives.iter()))
+                .map(|each| &each.node),
+            self.settings,
+            self.sources,
+        );
         let root = ROOTS.contains(&object.name.as_str());
+        let lookups = if root { HashMap::new() } else { self.lookups(object) };
         let fields = object
             .fields
             .values()
-            .map(|field| (field.name.to_string(), self.field(object, field, root)))
+            .map(|field| {
+                let inherited = above
+                    .iter()
+                    .filter_map(|interface| interface.fields.get(&field.name))
+                    .map(|each| &***each);
+                let mut info = self.field(object, field, inherited, root);
+                if info.resolver.is_none() {
+                    info.resolver = lookups.get(field.name.as_str()).cloned();
+                }
+                (field.name.to_string(), info)
+            })
             .collect();
         TypeInfo { rule: rule.map(Arc::new), fields }
     }
 
-    fn field(&mut self, object: &ObjectType, field: &Component<FieldDefinition>, root: bool) -> FieldInfo {
+    /// The lookups of a type's parts, by the fields they answer.
+    fn lookups(&mut self, object: &ObjectType) -> HashMap<String, Arc<Resolver>> {
+        let key = key(object);
+        for each in object.directives.get_all("key") {
+            let fields = each.specified_argument_by_name("fields");
+            let unknown = key.iter().find(|name| !object.fields.contains_key(name.as_str()));
+            if let (Some(name), Some(node)) = (unknown, fields) {
+                let message = format!("type `{}` has no field `{name}`", object.name);
+                let known = object.fields.keys().map(|name| name.as_str());
+                self.sources.report(node.location(), message, did_you_mean(name, known));
+            }
+        }
+        let mut lookups = HashMap::new();
+        for part in object.directives.get_all("connect") {
+            if key.is_empty() {
+                self.sources.report(
+                    part.location(),
+                    format!("`{}` has no key to look it up by", object.name),
+                    Some(format!("add:  type {} @key(fields: \"id\")", object.name)),
+                );
+                continue;
+            }
+            let coordinate = |name: &str| (object.name.to_string(), name.to_owned());
+            let fields: BTreeSet<String> = object
+                .fields
+                .values()
+                .filter(|field| field.origin == part.origin)
+                .map(|field| field.name.to_string())
+                .filter(|name| self.answered.lookup.contains(&coordinate(name)))
+                .collect();
+            if fields.is_empty() {
+                let help = "put the fields that it answers into the same part of the type".to_owned();
+                self.sources.report(part.location(), "this lookup answers no field", Some(help));
+                continue;
+            }
+            if let Some(connect) = self.connect(Place::Lookup(object, &fields, &key), part) {
+                let resolver = Arc::new(Resolver::Connect(Box::new(connect)));
+                lookups.extend(fields.into_iter().map(|field| (field, Arc::clone(&resolver))));
+            }
+        }
+        lookups
+    }
+
+    fn field<'f>(
+        &mut self,
+        object: &ObjectType,
+        field: &Component<FieldDefinition>,
+        inherited: impl Iterator<Item = &'f FieldDefinition>,
+        root: bool,
+    ) -> FieldInfo {
         let block = self.merged.block_rules.get(&(object.name.to_string(), field.name.to_string()));
-        let all = field.directives.iter().chain(block.into_iter().flatten());
+        let inherited = inherited.flat_map(|above| above.directives.iter());
+        let all = field.directives.iter().chain(block.into_iter().flatten()).chain(inherited);
         let rule = rules::rule(all, self.settings, self.sources).map(Arc::new);
         let cost = field.directives.get("cost").and_then(|cost| self.weight(cost));
-        let connect: Option<&Node<Directive>> = field.directives.get("connect");
+        let size = field.directives.get("listSize").and_then(|size| self.size(field, size));
+        let mut connects = field.directives.get_all("connect");
+        let connect: Option<&Node<Directive>> = connects.next();
+        if let Some(second) = connects.next() {
+            let help = "several answers cannot be put together; leave one out".to_owned();
+            self.sources.report(second.location(), "a field has one @connect", Some(help));
+        }
         let subscribe: Vec<_> = field.directives.get_all("subscribe").collect();
         let coordinate = format!("{}.{}", object.name, field.name);
         let resolver = match (connect, subscribe.as_slice()) {
-            _ if !root => {
-                self.nested(&coordinate, field, connect.or(subscribe.first().copied()));
+            (_, [directive, ..]) if object.name != "Subscription" => {
+                let message = format!("@subscribe has no place on {coordinate}");
+                let help = "only fields of Subscription follow topics".to_owned();
+                self.sources.report(directive.name.location(), message, Some(help));
+                None
+            }
+            (None, []) if !root => {
+                self.mapped(&coordinate, field);
                 None
             }
             (Some(directive), _) if object.name == "Subscription" => {
@@ -89,14 +229,9 @@ impl Binder<'_, '_> {
                 );
                 None
             }
-            (_, [directive, ..]) if object.name != "Subscription" => {
-                let message = format!("@subscribe has no place on {coordinate}");
-                let help = "only fields of Subscription follow topics".to_owned();
-                self.sources.report(directive.name.location(), message, Some(help));
-                None
-            }
             (Some(directive), _) => {
-                self.connect(field, directive).map(|connect| Resolver::Connect(Box::new(connect)))
+                let place = if root { Place::Root(field) } else { Place::Field(object, field) };
+                self.connect(place, directive).map(|connect| Resolver::Connect(Box::new(connect)))
             }
             (None, []) => {
                 let help = if object.name == "Subscription" {
@@ -117,28 +252,25 @@ impl Binder<'_, '_> {
                 (topics.len() == directives.len()).then(|| Resolver::Subscribe(topics.into()))
             }
         };
-        FieldInfo { rule, cost, resolver: resolver.map(Arc::new) }
+        FieldInfo { rule, cost, size, resolver: resolver.map(Arc::new) }
     }
 
     /// A field that gets its value from the mapping of the field above it.
-    fn nested(&mut self, coordinate: &str, field: &FieldDefinition, directive: Option<&Node<Directive>>) {
-        if let Some(directive) = directive {
-            let message = format!(
-                "@{} on {coordinate}: only fields of root types are answered by themselves",
-                directive.name
-            );
-            let help = "map the value in the selection of the field above".to_owned();
-            self.sources.report(directive.name.location(), message, Some(help));
-        } else if let Some(argument) = field.arguments.first() {
+    fn mapped(&mut self, coordinate: &str, field: &FieldDefinition) {
+        if let Some(argument) = field.arguments.first() {
             let message = format!("the argument `{}` of {coordinate} reaches nobody", argument.name);
-            let help = "only fields of root types are answered by themselves; move it there".to_owned();
+            let help = "answer the field by a @connect of its own, or move the argument up".to_owned();
             self.sources.report(argument.name.location(), message, Some(help));
         }
     }
 
     fn on_interface(&mut self, field: &FieldDefinition) {
-        for directive in
-            field.directives.iter().filter(|each| prelude::DIRECTIVES.contains(&each.name.as_str()))
+        let rule = ["authenticated", "requiresScopes", "policy"];
+        for directive in field
+            .directives
+            .iter()
+            .filter(|each| prelude::DIRECTIVES.contains(&each.name.as_str()))
+            .filter(|each| !rule.contains(&each.name.as_str()))
         {
             let message = format!("@{} on a field of an interface would have no effect", directive.name);
             let help = "put it on the field of each type that implements the interface".to_owned();
@@ -155,97 +287,33 @@ impl Binder<'_, '_> {
         weight
     }
 
-    fn mistakes<T>(&mut self, value: &Node<Value>, result: Result<T, Vec<Mistake>>) -> Option<T> {
-        match result {
-            Ok(good) => Some(good),
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    self.sources.report_inside(value, mistake);
-                }
-                None
-            }
-        }
-    }
-
-    fn selection(
-        &mut self,
-        field: &FieldDefinition,
-        directive: &Node<Directive>,
-    ) -> Option<crate::mapping::Value> {
-        let node = directive.specified_argument_by_name("selection")?;
-        let inner = merge::inner(&field.ty);
-        if matches!(self.schema.types.get(inner), Some(ExtendedType::Interface(_) | ExtendedType::Union(_))) {
-            let message =
-                format!("`{}` is `{}`: an interface or union cannot be mapped", field.name, field.ty);
-            self.sources.report(node.location(), message, Some("name an object type".to_owned()));
+    fn size(&mut self, field: &FieldDefinition, directive: &Node<Directive>) -> Option<ListSize> {
+        let given = |name| directive.specified_argument_by_name(name).filter(|value| !value.is_null());
+        if !field.ty.is_list() {
+            let message = format!("`{}` is `{}`, not a list", field.name, field.ty);
+            self.sources.report(directive.location(), message, Some("leave @listSize out".to_owned()));
             return None;
         }
-        let types = Types { schema: self.schema, field };
-        let mut covered = std::mem::take(&mut self.covered);
-        let result = parse::selection(node.as_str()?)
-            .map_err(|mistake| vec![mistake])
-            .and_then(|selection| types.answer(selection, &mut covered));
-        self.covered = covered;
-        self.mistakes(node, result)
-    }
-
-    fn connect(&mut self, field: &FieldDefinition, directive: &Node<Directive>) -> Option<Connect> {
-        let component = self.target(directive);
-        let http = directive.specified_argument_by_name("http")?;
-        let entries = http.as_object().unwrap_or_default();
-        let calls: Vec<_> =
-            entries.iter().filter(|(key, _)| prelude::METHODS.contains(&key.as_str())).collect();
-        let [(method, template)] = calls.as_slice() else {
-            let help = "one of GET, POST, PUT, PATCH, DELETE".to_owned();
-            self.sources.report(http.location(), "name one method with its path", Some(help));
-            return None;
-        };
-        let types = Types { schema: self.schema, field };
-        let path = template.as_str().map(|text| types.template(text));
-        let path = path.and_then(|result| self.mistakes(template, result));
-        let body_node = entries.iter().find(|(key, _)| key == "body").map(|(_, node)| node);
-        let body = match body_node {
-            Some(node) if matches!(method.as_str(), "GET" | "DELETE") => {
-                self.sources.report(node.location(), format!("{method} carries no body"), None);
-                None
-            }
-            Some(node) => {
-                let result = parse::selection(node.as_str()?)
-                    .map_err(|mistake| vec![mistake])
-                    .and_then(|selection| types.body(selection));
-                Some(self.mistakes(node, result)?)
-            }
-            None => None,
-        };
-        let selection = self.selection(field, directive);
-        let (component, path, selection) = (component?, path?, selection?);
-        let method = Method::from_bytes(method.as_str().as_bytes()).ok()?;
-        let nothing = Scope { whole: &Json::Null, args: &Json::Null, correlation: &Json::Null };
-        let fixed = path.is_fixed().then(|| path.expand(&nothing).ok()).flatten();
-        let fixed = fixed.and_then(|path| uri(&component, &path));
-        Some(Connect { component, method, path, fixed, body, selection })
-    }
-
-    /// The component that is called: the owner of the file, or another it was granted.
-    fn target(&mut self, directive: &Node<Directive>) -> Option<ComponentName> {
-        let owner = self.sources.owner(directive.location())?;
-        let Some(node) = directive.specified_argument_by_name("to") else {
-            return Some(owner.component.clone());
-        };
-        let name = node.as_str()?;
-        let known = owner.may_call.iter().chain([&owner.component]);
-        if let Some(component) = known.clone().find(|component| component.as_str() == name) {
-            return Some(component.clone());
+        let assumed = given("assumedSize");
+        let size = assumed.and_then(|value| value.to_i32()).and_then(|size| u32::try_from(size).ok());
+        if let (Some(value), None) = (assumed, size) {
+            self.sources.report(value.location(), "a size is a whole number from 0", None);
         }
-        let help = did_you_mean(name, known.map(ComponentName::as_str)).unwrap_or_else(|| {
-            format!("add `{name}` to:  [components.{}.grants] call = […]", owner.component)
-        });
-        self.sources.report(
-            node.location(),
-            format!("`{}` may not call `{name}`", owner.component),
-            Some(help),
-        );
-        None
+        let names = given("slicingArguments");
+        let names = names.map(|node| node.as_list().map_or_else(|| vec![node.clone()], <[_]>::to_vec));
+        let mut slicing = Vec::new();
+        for node in names.unwrap_or_default() {
+            let name = node.as_str().unwrap_or_default();
+            let argument =
+                field.argument_by_name(name).filter(|argument| argument.ty.inner_named_type() == "Int");
+            if argument.is_none() {
+                let known = field.arguments.iter().map(|argument| argument.name.as_str());
+                let message = format!("`{}` has no argument `{name}` of type `Int`", field.name);
+                self.sources.report(node.location(), message, did_you_mean(name, known));
+            }
+            slicing.push(name.into());
+        }
+        Some(ListSize { assumed: size, slicing: slicing.into() })
     }
 
     fn subscribe(&mut self, field: &FieldDefinition, directive: &Node<Directive>) -> Option<Subscribe> {
@@ -254,15 +322,40 @@ impl Binder<'_, '_> {
         let filter = match filter_node {
             None => Some(Box::default()),
             Some(node) => {
-                let types = Types { schema: self.schema, field };
-                let result = parse::filter(node.as_str()?)
-                    .map_err(|mistake| vec![mistake])
-                    .and_then(|terms| types.filter(terms));
+                let result = self.with_types(field, |types, _| {
+                    parse::filter(node.as_str().unwrap_or_default())
+                        .map_err(|mistake| vec![mistake])
+                        .and_then(|terms| types.filter(terms))
+                });
                 self.mistakes(node, result)
             }
         };
-        let selection = self.selection(field, directive);
+        let node = directive.specified_argument_by_name("selection")?;
+        let result = self.with_types(field, |types, covered| {
+            parse::selection(node.as_str().unwrap_or_default())
+                .map_err(|mistake| vec![mistake])
+                .and_then(|selection| types.answer(selection, covered))
+        });
+        self.made.extend(self.covered.made.drain(..).map(|made| (made, node.clone())));
+        let selection = self.mistakes(node, result);
         Some(Subscribe { topic: topic?, filter: filter?, selection: selection? })
+    }
+
+    fn with_types<T>(
+        &mut self,
+        field: &FieldDefinition,
+        work: impl FnOnce(&Types<'_>, &mut Covered) -> T,
+    ) -> T {
+        let types = Types {
+            schema: self.schema,
+            implementers: self.implementers,
+            answered: &self.answered,
+            field: Some(field),
+            parent: None,
+            batch: false,
+            used: RefCell::default(),
+        };
+        work(&types, &mut self.covered)
     }
 
     fn topic(&mut self, directive: &Node<Directive>) -> Option<TopicName> {
@@ -278,18 +371,43 @@ impl Binder<'_, '_> {
         None
     }
 
-    /// Every field that a client can reach gets a value from some mapping.
-    fn answered(&mut self) {
+    /// Every place that makes an object gives it what the requests of its other fields are
+    /// made from.
+    fn have_what_they_need(&mut self, types: &HashMap<String, TypeInfo>) {
+        for (made, node) in &self.made {
+            let Some(info) = types.get(&made.ty) else { continue };
+            let mut fields: Vec<_> = info.fields.iter().collect();
+            fields.sort_by_key(|(name, _)| name.as_str());
+            for (name, field) in fields {
+                let Some(Resolver::Connect(connect)) = field.resolver.as_deref() else { continue };
+                if connect.lookup && made.fields.contains(name) {
+                    continue;
+                }
+                for needed in connect.needs.iter().filter(|needed| !made.fields.contains(&***needed)) {
+                    let message = format!(
+                        "`{}` of `{}` is made from `{needed}`, which this selection leaves out",
+                        name, made.ty
+                    );
+                    let help = format!("add `{needed}`");
+                    let at = made.at.clone();
+                    self.sources.report_inside(node, crate::mapping::Mistake::new(at, message).help(help));
+                }
+            }
+        }
+    }
+
+    /// Every field that a client can reach gets a value from somebody.
+    fn all_are_answered(&mut self) {
         if !self.sources.found.is_empty() {
             // What could not be compiled maps nothing; the list would be noise.
             return;
         }
-        let reached: std::collections::BTreeSet<String> =
-            self.covered.iter().map(|(ty, _)| ty.clone()).collect();
+        let reached: BTreeSet<String> = self.covered.fields.iter().map(|(ty, _)| ty.clone()).collect();
         for ty in reached {
             let Some(object) = self.schema.get_object(&ty) else { continue };
             for field in object.fields.values() {
-                if !self.covered.contains(&(ty.clone(), field.name.to_string())) {
+                let coordinate = (ty.clone(), field.name.to_string());
+                if !self.covered.fields.contains(&coordinate) && !self.answered.alone.contains(&coordinate) {
                     self.sources.report(
                         field.name.location(),
                         format!("no selection gives {ty}.{} a value", field.name),
@@ -299,9 +417,4 @@ impl Binder<'_, '_> {
             }
         }
     }
-}
-
-/// The URI of a path at a component.
-pub fn uri(component: &ComponentName, path: &str) -> Option<Uri> {
-    Uri::builder().scheme("http").authority(format!("{component}.internal")).path_and_query(path).build().ok()
 }

@@ -1,13 +1,16 @@
 //! Joins the components' syntax trees into one document set in which each thing has one
-//! owner. `type Query` in two files means two parts of one type; any other type belongs
-//! to the file that defines it. A clash is reported with both places, and the later
-//! definition left out so that what follows is checked as well.
+//! owner. `type Query` in two files means two parts of one type, and so does a type with
+//! the same `@key`, or one that both mark `@shareable`. Interfaces and unions are joined;
+//! what files say of the same input or enum is left to `share`. Anything else in two files is
+//! a clash: it is reported with both places, and the later definition left out so that what
+//! follows is checked as well.
 
 use std::collections::HashMap;
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{
-    Definition, Directive, DirectiveList, Document, FieldDefinition, ObjectTypeExtension, Type,
+    Definition, Directive, DirectiveList, Document, FieldDefinition, InterfaceTypeExtension,
+    ObjectTypeDefinition, ObjectTypeExtension, UnionTypeExtension,
 };
 use apollo_compiler::parser::{Parser, SourceSpan};
 
@@ -39,11 +42,38 @@ const LIMITS: Limits = Limits {
 pub struct Merged {
     /// To be built into one schema.
     pub documents: Vec<Document>,
-    /// Rules that stand on a part of a root type: they count for the fields of that part.
+    /// Rules that count for a field though they do not stand on it: those of its part of a
+    /// root type, and those that another file puts on the same field.
     pub block_rules: HashMap<(String, String), Vec<Node<Directive>>>,
-    types: HashMap<String, Option<SourceSpan>>,
+    /// Inputs and enums that several files define: all but the first definition of each.
+    pub again: Vec<Definition>,
+    types: HashMap<String, Kept>,
     extended: Vec<(String, Option<SourceSpan>)>,
-    fields: HashMap<(String, String), Option<SourceSpan>>,
+    fields: HashMap<(String, String), Owned>,
+}
+
+/// A type as it was first defined.
+struct Kept {
+    span: Option<SourceSpan>,
+    /// What kind of type, for messages.
+    kind: &'static str,
+    /// Whether it has a key, or its fields may be given by several.
+    key: Option<Vec<String>>,
+    shareable: bool,
+}
+
+/// A field as it was first defined.
+struct Owned {
+    span: Option<SourceSpan>,
+    definition: Node<FieldDefinition>,
+    shareable: bool,
+}
+
+/// What a part of a type says of its fields.
+#[derive(Clone, Copy)]
+struct Part<'p> {
+    shareable: bool,
+    key: &'p [String],
 }
 
 /// Reads and joins all contributions.
@@ -108,12 +138,7 @@ impl Merged {
                 None
             }
             Definition::ObjectTypeDefinition(object) if ROOTS.contains(&object.name.as_str()) => {
-                let mut part = ObjectTypeExtension {
-                    name: object.name.clone(),
-                    implements_interfaces: object.implements_interfaces.clone(),
-                    directives: object.directives.clone(),
-                    fields: object.fields.clone(),
-                };
+                let mut part = part_of(&object);
                 self.root_part(&mut part, sources);
                 Some(Definition::ObjectTypeExtension(object.same_location(part)))
             }
@@ -123,7 +148,7 @@ impl Merged {
                     self.root_part(part, sources);
                 } else {
                     self.extended.push((part.name.to_string(), span));
-                    self.own_fields(&part.name.clone(), &mut part.fields, sources);
+                    self.part_fields(&part.name.clone(), &part.directives, &mut part.fields, sources);
                 }
                 Some(Definition::ObjectTypeExtension(object))
             }
@@ -153,7 +178,7 @@ impl Merged {
             self.extended.push((name.to_string(), span));
             return Some(definition);
         }
-        if name == prelude::CONNECT_HTTP {
+        if prelude::INPUTS.contains(&name.as_str()) {
             sources.report(
                 span,
                 format!("the type name `{name}` is the host's"),
@@ -161,29 +186,123 @@ impl Merged {
             );
             return None;
         }
-        if let Some(&first) = self.types.get(name.as_str()) {
-            let help = "define it in one component and use it from the other, or rename one".to_owned();
-            let message = format!("type `{name}` is also defined by {}", describe(sources, first));
-            sources.report(span, message, Some(help));
-            return None;
+        let kind = kind(&definition);
+        let (key, shareable) = match &definition {
+            Definition::ObjectTypeDefinition(object) => {
+                (key(&object.directives), object.directives.has("shareable"))
+            }
+            _ => (None, false),
+        };
+        let Some(first) = self.types.get(name.as_str()) else {
+            self.types.insert(name.to_string(), Kept { span, kind, key, shareable });
+            match &mut definition {
+                Definition::ObjectTypeDefinition(object) => {
+                    let object = object.make_mut();
+                    self.part_fields(&name, &object.directives, &mut object.fields, sources);
+                }
+                Definition::InterfaceTypeDefinition(interface) => {
+                    let part = Part { shareable: true, key: &[] };
+                    self.own_fields(&name, &mut interface.make_mut().fields, part, sources);
+                }
+                _ => {}
+            }
+            return Some(definition);
+        };
+        let (first_span, first_kind) = (first.span, first.kind);
+        let clash = |message: &str, help: &str, sources: &mut Sources<'_>| {
+            let message = format!("{message} {}", describe(sources, first_span));
+            sources.report(span, message, Some(help.to_owned()));
+            None
+        };
+        if first_kind != kind {
+            let message = format!("`{name}` is {kind} here, and {first_kind} by");
+            return clash(&message, "rename one of them", sources);
         }
-        self.types.insert(name.to_string(), span);
-        if let Definition::ObjectTypeDefinition(object) = &mut definition {
-            self.own_fields(&name, &mut object.make_mut().fields, sources);
+        match definition {
+            Definition::ObjectTypeDefinition(object) => {
+                let several = first.shareable && shareable;
+                match (&first.key, &key) {
+                    (Some(theirs), Some(ours)) if theirs == ours => {}
+                    (Some(theirs), Some(_)) => {
+                        let message = format!("type `{name}` has another @key by");
+                        let help = format!("write @key(fields: \"{}\")", theirs.join(" "));
+                        return clash(&message, &help, sources);
+                    }
+                    _ if several => {}
+                    _ => {
+                        let message = format!("type `{name}` is also defined by");
+                        let help = "define it in one component and use it from the other, mark both \
+                                    @shareable, or give both the same @key";
+                        return clash(&message, help, sources);
+                    }
+                }
+                let mut part = part_of(&object);
+                self.part_fields(&name, &part.directives.clone(), &mut part.fields, sources);
+                Some(Definition::ObjectTypeExtension(object.same_location(part)))
+            }
+            Definition::InterfaceTypeDefinition(interface) => {
+                let mut part = InterfaceTypeExtension {
+                    name: interface.name.clone(),
+                    implements_interfaces: Vec::new(),
+                    directives: interface.directives.clone(),
+                    fields: interface.fields.clone(),
+                };
+                let shared = Part { shareable: true, key: &[] };
+                self.own_fields(&name, &mut part.fields, shared, sources);
+                Some(Definition::InterfaceTypeExtension(interface.same_location(part)))
+            }
+            Definition::UnionTypeDefinition(union) => {
+                let known: Vec<_> = self.members(&name).cloned().collect();
+                let part = UnionTypeExtension {
+                    name: union.name.clone(),
+                    directives: DirectiveList::default(),
+                    members: union.members.iter().filter(|member| !known.contains(member)).cloned().collect(),
+                };
+                Some(Definition::UnionTypeExtension(union.same_location(part)))
+                    .filter(|_| union.members.iter().any(|member| !known.contains(member)))
+            }
+            other => {
+                self.again.push(other);
+                None
+            }
         }
-        Some(definition)
+    }
+
+    /// The members of a union as far as it was read.
+    fn members<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m apollo_compiler::Name> {
+        let definitions = self.documents.iter().flat_map(|document| &document.definitions);
+        definitions
+            .filter_map(move |definition| match definition {
+                Definition::UnionTypeDefinition(union) if union.name == name => Some(&union.members),
+                Definition::UnionTypeExtension(union) if union.name == name => Some(&union.members),
+                _ => None,
+            })
+            .flatten()
+    }
+
+    /// Takes the fields of a part of a type, as its directives have it.
+    fn part_fields(
+        &mut self,
+        ty: &str,
+        directives: &DirectiveList,
+        fields: &mut Vec<Node<FieldDefinition>>,
+        sources: &mut Sources<'_>,
+    ) {
+        let key = key(directives).unwrap_or_default();
+        let part = Part { shareable: directives.has("shareable"), key: &key };
+        self.own_fields(ty, fields, part, sources);
     }
 
     fn root_part(&mut self, part: &mut ObjectTypeExtension, sources: &mut Sources<'_>) {
         let rules = std::mem::take(&mut part.directives);
-        let (rules, others): (Vec<_>, Vec<_>) = rules.0.into_iter().partition(|directive| {
-            matches!(directive.name.as_str(), "authenticated" | "requiresScopes" | "policy")
-        });
+        let (rules, others): (Vec<_>, Vec<_>) =
+            rules.0.into_iter().partition(|directive| RULES.contains(&directive.name.as_str()));
         part.directives = DirectiveList(others);
-        self.own_fields(&part.name.clone(), &mut part.fields, sources);
+        self.part_fields(&part.name.clone(), &part.directives.clone(), &mut part.fields, sources);
         if !rules.is_empty() {
             for field in &part.fields {
-                self.block_rules.insert((part.name.to_string(), field.name.to_string()), rules.clone());
+                let coordinate = (part.name.to_string(), field.name.to_string());
+                self.block_rules.entry(coordinate).or_default().extend(rules.iter().cloned());
             }
         }
     }
@@ -197,31 +316,92 @@ impl Merged {
     }
 
     /// Records whose the fields are, and leaves out those that are another's.
-    fn own_fields(&mut self, ty: &str, fields: &mut Vec<Node<FieldDefinition>>, sources: &mut Sources<'_>) {
+    fn own_fields(
+        &mut self,
+        ty: &str,
+        fields: &mut Vec<Node<FieldDefinition>>,
+        part: Part<'_>,
+        sources: &mut Sources<'_>,
+    ) {
         fields.retain(|field| {
             let span = field.name.location();
-            let key = (ty.to_owned(), field.name.to_string());
-            if let Some(&first) = self.fields.get(&key) {
+            let name = field.name.to_string();
+            let shareable = part.shareable || field.directives.has("shareable");
+            let coordinate = (ty.to_owned(), name.clone());
+            let Some(first) = self.fields.get(&coordinate) else {
+                let definition = field.clone();
+                self.fields.insert(coordinate, Owned { span, definition, shareable });
+                return true;
+            };
+            let both = part.key.contains(&name) || (first.shareable && shareable);
+            if !both {
                 let message =
-                    format!("field {ty}.{} is also defined by {}", field.name, describe(sources, first));
-                sources.report(span, message, Some("give it to one of them".to_owned()));
-                return false;
+                    format!("field {ty}.{name} is also defined by {}", describe(sources, first.span));
+                let help = "give it to one of them, or mark both @shareable".to_owned();
+                sources.report(span, message, Some(help));
+            } else if let Some(difference) = difference(&first.definition, field) {
+                let message = format!("{ty}.{name} {difference} by {}", describe(sources, first.span));
+                sources.report(span, message, Some("write it alike in both".to_owned()));
             }
-            self.fields.insert(key, span);
-            true
+            // Either may be asked, so what one of them guards is guarded.
+            let rules = field.directives.iter().filter(|each| RULES.contains(&each.name.as_str()));
+            let rules: Vec<_> = rules.cloned().collect();
+            if !rules.is_empty() {
+                self.block_rules.entry(coordinate).or_default().extend(rules);
+            }
+            false
         });
     }
 }
 
+/// The directives that say who may ask.
+const RULES: [&str; 3] = ["authenticated", "requiresScopes", "policy"];
+
+/// The names in `@key`; none without one.
+fn key(directives: &DirectiveList) -> Option<Vec<String>> {
+    let fields = directives.get("key")?.specified_argument_by_name("fields")?.as_str()?;
+    Some(fields.split([' ', ',', '\n', '\t']).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+fn part_of(object: &ObjectTypeDefinition) -> ObjectTypeExtension {
+    ObjectTypeExtension {
+        name: object.name.clone(),
+        implements_interfaces: object.implements_interfaces.clone(),
+        directives: object.directives.clone(),
+        fields: object.fields.clone(),
+    }
+}
+
+/// How two definitions of a field differ for clients, if they do.
+fn difference(first: &FieldDefinition, second: &FieldDefinition) -> Option<String> {
+    if first.ty != second.ty {
+        return Some(format!("is `{}` here, and `{}`", second.ty, first.ty));
+    }
+    let arguments = |field: &FieldDefinition| {
+        let mut all: Vec<_> =
+            field.arguments.iter().map(|each| format!("{}: {}", each.name, each.ty)).collect();
+        all.sort();
+        all.join(", ")
+    };
+    let (theirs, ours) = (arguments(first), arguments(second));
+    (theirs != ours).then(|| format!("has the arguments ({ours}) here, and ({theirs})"))
+}
+
+fn kind(definition: &Definition) -> &'static str {
+    match definition {
+        Definition::ObjectTypeDefinition(_) => "an object type",
+        Definition::InterfaceTypeDefinition(_) => "an interface",
+        Definition::UnionTypeDefinition(_) => "a union",
+        Definition::EnumTypeDefinition(_) => "an enum",
+        Definition::InputObjectTypeDefinition(_) => "an input type",
+        _ => "a scalar",
+    }
+}
+
 /// "`component` (file:line:column)".
-fn describe(sources: &Sources<'_>, span: Option<SourceSpan>) -> String {
+pub fn describe(sources: &Sources<'_>, span: Option<SourceSpan>) -> String {
     match sources.owner(span) {
         Some(owner) => format!("`{}` ({})", owner.component, sources.locate(span)),
         None => "the host".to_owned(),
     }
-}
-
-/// The named type inside any wrappers.
-pub fn inner(ty: &Type) -> &str {
-    ty.inner_named_type().as_str()
 }

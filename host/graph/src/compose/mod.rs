@@ -2,16 +2,20 @@
 //! everything that is wrong with them. Called when the platform starts and when a
 //! component changes; never while a request runs.
 //!
-//! `merge` joins the syntax trees and finds clashes, `apollo-compiler` validates the
+//! `merge` joins the syntax trees and finds clashes, `share` joins what may be in several, `apollo-compiler` validates the
 //! whole, `bind` compiles the host's directives on each field, `public` takes them out of
 //! what clients see.
 
 mod bind;
+mod connect;
 mod merge;
 mod prelude;
+mod print;
 mod public;
 mod rules;
+mod share;
 mod source;
+mod unreachable;
 
 use std::collections::BTreeSet;
 
@@ -23,7 +27,8 @@ use monopod_core::name::{ComponentName, TopicName};
 use crate::plan::cache::Cache;
 use crate::schema::Schema;
 use crate::settings::Settings;
-pub(crate) use bind::uri;
+pub(crate) use connect::uri;
+pub(crate) use merge::ROOTS;
 use source::Sources;
 
 /// What one component adds to the schema, and what it may touch.
@@ -62,13 +67,14 @@ pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Sc
     for document in &merged.documents {
         builder = builder.add_ast(document);
     }
-    let whole = match builder.build() {
+    let mut whole = match builder.build() {
         Ok(whole) => whole,
         Err(failed) => {
             sources.report_all(&failed.errors, Some(&failed.partial));
             return Err(sorted(sources.found, contributions));
         }
     };
+    share::share(&mut whole, &merged.again, &mut sources);
     let whole = match whole.validate() {
         Ok(whole) => whole,
         Err(failed) => {
@@ -77,6 +83,10 @@ pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Sc
         }
     };
 
+    if sources.found.is_empty() {
+        // What was left out above would make others look lost.
+        unreachable::unreachable(&whole, &mut sources);
+    }
     let types = bind::bind(&whole, &merged, &mut sources, settings);
     if !sources.found.is_empty() {
         return Err(sorted(sources.found, contributions));
@@ -84,6 +94,7 @@ pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Sc
     match public::public(&whole) {
         Ok(public) => Ok(Schema {
             implementers: public.implementers_map(),
+            prints: print::prints(&public, &types),
             public,
             types,
             settings: settings.clone(),

@@ -4,26 +4,44 @@
 use crate::scalar::SCALARS;
 
 /// The host's directives. They map and guard fields and are not shown to clients.
-pub const DIRECTIVES: [&str; 6] =
-    ["connect", "subscribe", "authenticated", "requiresScopes", "policy", "cost"];
+pub const DIRECTIVES: [&str; 9] = [
+    "connect",
+    "subscribe",
+    "authenticated",
+    "requiresScopes",
+    "policy",
+    "cost",
+    "listSize",
+    "key",
+    "shareable",
+];
 
 /// Directives of the specification that contributions may use.
 pub const PUBLIC: [&str; 2] = ["deprecated", "specifiedBy"];
 
-/// The input type of `@connect(http:)`; not shown to clients.
-pub const CONNECT_HTTP: &str = "ConnectHTTP";
+/// The input types of the host's directives; not shown to clients.
+pub const INPUTS: [&str; 4] = ["ConnectHTTP", "ConnectHeader", "ConnectBatch", "ConnectErrors"];
 
 /// The methods of `@connect(http:)`.
 pub const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 const DEFINITIONS: &str = r#"
-directive @connect(http: ConnectHTTP!, selection: String!, to: String) on FIELD_DEFINITION
+directive @connect(http: ConnectHTTP!, selection: String!, to: String, batch: ConnectBatch, isSuccess: String,
+    errors: ConnectErrors) repeatable on FIELD_DEFINITION | OBJECT
 directive @subscribe(topic: String!, filter: String, selection: String!) repeatable on FIELD_DEFINITION
-directive @authenticated on FIELD_DEFINITION | OBJECT
-directive @requiresScopes(scopes: [[String!]!]!) on FIELD_DEFINITION | OBJECT
-directive @policy(policies: [[String!]!]!) on FIELD_DEFINITION | OBJECT
+directive @authenticated repeatable on FIELD_DEFINITION | OBJECT | INTERFACE
+directive @requiresScopes(scopes: [[String!]!]!) repeatable on FIELD_DEFINITION | OBJECT | INTERFACE
+directive @policy(policies: [[String!]!]!) repeatable on FIELD_DEFINITION | OBJECT | INTERFACE
 directive @cost(weight: Int!) on FIELD_DEFINITION
-input ConnectHTTP { GET: String POST: String PUT: String PATCH: String DELETE: String body: String }
+directive @listSize(assumedSize: Int, slicingArguments: [String!]) on FIELD_DEFINITION
+directive @key(fields: String!) repeatable on OBJECT
+directive @shareable repeatable on FIELD_DEFINITION | OBJECT
+input ConnectHTTP {
+  GET: String POST: String PUT: String PATCH: String DELETE: String headers: [ConnectHeader!] body: String
+}
+input ConnectHeader { name: String! value: String! }
+input ConnectBatch { maxSize: Int! match: String }
+input ConnectErrors { message: String extensions: String }
 "#;
 
 /// The host's part in the schema definition language.

@@ -8,7 +8,7 @@ use apollo_compiler::ast;
 use apollo_compiler::schema::{ComponentName, ComponentOrigin, DirectiveList, ExtendedType};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 
-use super::prelude::{CONNECT_HTTP, DIRECTIVES};
+use super::prelude::{DIRECTIVES, INPUTS};
 use crate::scalar::SCALARS;
 
 fn internal(name: &str) -> bool {
@@ -19,7 +19,7 @@ fn internal(name: &str) -> bool {
 pub fn public(whole: &Schema) -> Result<Valid<Schema>, DiagnosticList> {
     let mut schema = whole.clone();
     schema.directive_definitions.retain(|name, _| !internal(name));
-    schema.types.shift_remove(CONNECT_HTTP);
+    schema.types.retain(|name, _| !INPUTS.contains(&name.as_str()));
     for definition in schema.types.values_mut().filter(|definition| !definition.is_built_in()) {
         match definition {
             ExtendedType::Object(object) => {
@@ -34,7 +34,10 @@ pub fn public(whole: &Schema) -> Result<Valid<Schema>, DiagnosticList> {
             ExtendedType::Interface(interface) => {
                 let interface = interface.make_mut();
                 clean(&mut interface.directives);
-                interface.fields.values_mut().for_each(|field| field.origin = ComponentOrigin::Definition);
+                for field in interface.fields.values_mut() {
+                    field.origin = ComponentOrigin::Definition;
+                    field.make_mut().directives.0.retain(|directive| !internal(&directive.name));
+                }
                 interface.implements_interfaces =
                     interface.implements_interfaces.iter().map(whole_name).collect();
             }

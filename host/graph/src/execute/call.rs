@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use monopod_core::context::Context;
 use monopod_core::invoke::{self, Components};
 use monopod_core::name::ComponentName;
@@ -18,7 +18,7 @@ use crate::compose::uri;
 use crate::error::{Failure, code};
 use crate::json::Json;
 use crate::mapping::value::Scope;
-use crate::schema::Connect;
+use crate::schema::{Connect, Errors};
 
 /// The largest answer that is taken from a component, in bytes. The engine bounds bodies
 /// by each component's own limit; this holds whatever is configured there.
@@ -28,19 +28,30 @@ const MAX_TEXT: usize = 500;
 /// The most fields with errors, and errors of one field, that are passed on.
 const MAX_FIELD_ERRORS: usize = 100;
 
-/// A request to a component. Two that are equal have the same answer within one query.
+/// A request to a component. Two that are equal have the same answer within one query: all
+/// of an operation's calls are made for the same caller.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Call<'r> {
     component: &'r ComponentName,
     method: &'r Method,
     uri: Uri,
+    headers: HeaderMap,
     body: Option<Bytes>,
+}
+
+/// What a component answered.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Bytes,
 }
 
 impl<'r> Call<'r> {
     /// The call of a field with these arguments.
     pub fn new(connect: &'r Connect, scope: &Scope<'_, '_>) -> Result<Self, Failure> {
-        let Connect { component, method, path, fixed, body, .. } = connect;
+        let Connect { component, method, path, fixed, headers, body, .. } = connect;
         let uri = match fixed {
             Some(uri) => uri.clone(),
             None => path
@@ -56,15 +67,23 @@ impl<'r> Call<'r> {
             scope.write(value, scope.args, &mut out);
             Bytes::from(out)
         });
-        Ok(Self { component, method, uri, body })
+        let headers =
+            headers.iter().filter_map(|(name, value)| Some((name.clone(), value.expand(scope)?))).collect();
+        Ok(Self { component, method, uri, headers, body })
     }
 
-    /// Makes the call; the body of a good answer, or what the client is told.
-    pub async fn send(&self, components: &dyn Components, context: &Context) -> Result<Bytes, Failure> {
+    /// Whom it asks.
+    pub fn component(&self) -> &'r ComponentName {
+        self.component
+    }
+
+    /// Makes the call; an answer whatever its status, or what the client is told.
+    pub async fn send(&self, components: &dyn Components, context: &Context) -> Result<Reply, Failure> {
         let mut request = Request::new(monopod_core::full(self.body.clone().unwrap_or_default()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers.insert(header::ACCEPT, header::HeaderValue::from_static("application/json"));
         if self.body.is_some() {
             headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -73,11 +92,11 @@ impl<'r> Call<'r> {
             let response =
                 components.http(self.component, request, context).await.map_err(Broken::Invocation)?;
             let (parts, body) = response.into_parts();
-            Ok((parts.status, body::read(body, MAX_ANSWER).await.map_err(Broken::Body)?))
+            let body = body::read(body, MAX_ANSWER).await.map_err(Broken::Body)?;
+            Ok(Reply { status: parts.status, body })
         };
         match timeout_at(context.deadline.into(), exchange).await {
-            Ok(Ok((status, body))) if status.is_success() => Ok(body),
-            Ok(Ok((status, body))) => Err(self.refused(status, &body, context)),
+            Ok(Ok(reply)) => Ok(reply),
             Ok(Err(Broken::Invocation(invoke::Error::TimedOut(_)))) | Err(_) => Err(self.timed_out(context)),
             Ok(Err(broken)) => {
                 tracing::warn!(
@@ -99,17 +118,6 @@ impl<'r> Call<'r> {
         );
         Failure::new(code::TIMED_OUT, "The service did not answer in time.")
             .with("correlationId", Json::String(context.correlation.as_str().to_owned().into()))
-    }
-
-    fn refused(&self, status: StatusCode, body: &[u8], context: &Context) -> Failure {
-        if !status.is_client_error() {
-            tracing::warn!(
-                component = %self.component, correlation = %context.correlation,
-                uri = %self.uri, status = status.as_u16(), "a component failed to answer a field"
-            );
-            return masked(context);
-        }
-        refusal(status, &Json::parse(body).unwrap_or(Json::Null))
     }
 }
 
@@ -136,6 +144,46 @@ fn failed(error: &invoke::Error, context: &Context) -> Failure {
             masked(context)
         }
     }
+}
+
+/// Whether an answer is what was asked for; if not, what the client is told. `status` is the
+/// answer's, as the mapping sees it.
+pub fn judge(
+    connect: &Connect,
+    reply: &Reply,
+    scope: &Scope<'_, '_>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let good = match &connect.success {
+        None => reply.status.is_success(),
+        Some(tests) => tests.iter().all(|(value, wanted)| scope.find(value) == wanted),
+    };
+    if good {
+        return Ok(());
+    }
+    let Errors { message, extensions } = &connect.errors;
+    // Where the schema says what may be told, the component has marked it as public.
+    let mut failure = if reply.status.is_client_error() {
+        refusal(reply.status, scope.whole)
+    } else {
+        tracing::warn!(
+            component = %connect.component, correlation = %context.correlation,
+            status = reply.status.as_u16(), "a component failed to answer a field"
+        );
+        masked(context)
+    };
+    let text = message.as_ref().and_then(|value| scope.find(value).as_str()).and_then(public_text);
+    if let Some(text) = text {
+        failure.message = Cow::Owned(text);
+    }
+    if let Some(value) = extensions {
+        let mut out = Vec::new();
+        scope.write(value, scope.whole, &mut out);
+        if let Ok(Json::Object(entries)) = Json::parse(&out).map(Json::into_owned) {
+            failure.extend(entries.into_iter().take(MAX_FIELD_ERRORS));
+        }
+    }
+    Err(failure)
 }
 
 /// Whatever went wrong inside: the client gets an id to ask about.

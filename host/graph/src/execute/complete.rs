@@ -2,11 +2,10 @@
 //! the specification's rules for errors and `null`. What a component sends is looked at
 //! here for the first time and trusted in nothing.
 
+use super::level::{Level, Parent, Slot, is_asked_for};
 use crate::error::{self, Failure, Step, code};
-use crate::json::Json;
-use crate::mapping::value::Scope;
-use crate::mapping::{Fields, Value};
-use crate::plan::{Field, Kind, Output, Shape, Variables};
+use crate::json::{Json, NULL};
+use crate::plan::{Field, Kind, OneOf, Output, Shape, Variables};
 
 /// The most entries of `errors`: a list of bad items must not be answered with a longer one.
 const MAX_FAILURES: usize = 100;
@@ -39,23 +38,22 @@ impl Path<'_> {
 }
 
 /// An answer that is being written.
-pub struct Writer<'v, 'a> {
+pub struct Writer {
     out: Vec<u8>,
     failures: Vec<Failure>,
-    variables: &'v Variables<'a>,
     empty: bool,
 }
 
 const HEAD: &[u8] = b"{\"data\":";
 
-impl<'v, 'a> Writer<'v, 'a> {
+impl Writer {
     /// An answer without fields as yet.
-    pub fn new(variables: &'v Variables<'a>) -> Self {
+    pub fn new() -> Self {
         // Most answers fit; a larger one grows a few times.
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(HEAD);
         out.push(b'{');
-        Self { out, failures: Vec::new(), variables, empty: true }
+        Self { out, failures: Vec::new(), empty: true }
     }
 
     /// Ends the answer. `whole` is an error if `data` itself is `null`.
@@ -80,18 +78,32 @@ impl<'v, 'a> Writer<'v, 'a> {
         with_errors.push(b'}');
         with_errors
     }
+}
+
+/// Writes fields into an answer, from what the waves found.
+pub struct Pen<'p> {
+    to: &'p mut Writer,
+    variables: &'p Variables<'p>,
+    level: Option<&'p Level<'p>>,
+}
+
+impl<'p> Pen<'p> {
+    /// A pen for this answer.
+    pub fn new(to: &'p mut Writer, variables: &'p Variables<'p>, level: Option<&'p Level<'p>>) -> Self {
+        Self { to, variables, level }
+    }
 
     fn begin(&mut self, field: &Field) {
-        if !std::mem::take(&mut self.empty) {
-            self.out.push(b',');
+        if !std::mem::take(&mut self.to.empty) {
+            self.to.out.push(b',');
         }
-        self.out.extend_from_slice(&field.prefix);
+        self.to.out.extend_from_slice(&field.prefix);
     }
 
     /// A root field whose value is JSON already.
     pub fn raw(&mut self, field: &Field, value: &[u8]) -> Result<(), Nulled> {
         self.begin(field);
-        self.out.extend_from_slice(value);
+        self.to.out.extend_from_slice(value);
         Ok(())
     }
 
@@ -106,38 +118,53 @@ impl<'v, 'a> Writer<'v, 'a> {
         if nullable { self.null() } else { Err(Nulled) }
     }
 
-    /// A root field with the answer it is mapped from.
-    pub fn root(&mut self, field: &Field, selection: &Value, scope: &Scope<'_, '_>) -> Result<(), Nulled> {
+    /// A root field that was asked for.
+    pub fn root(&mut self, field: &Field) -> Result<(), Nulled> {
         let Kind::Resolved { output, .. } = &field.kind else { return Ok(()) };
         self.begin(field);
-        let (value, fields) = scope.find_in(selection, scope.whole);
-        self.value(field, output, value, fields, scope, &Path::Key(&Path::Root, &field.key))
+        self.found(field, output, &NULL, &Path::Key(&Path::Root, &field.key))
+    }
+
+    /// Writes what was found for a field of an object.
+    fn found(
+        &mut self,
+        field: &Field,
+        output: &Output,
+        current: &Json<'_>,
+        path: &Path<'_>,
+    ) -> Result<(), Nulled> {
+        let failure = match self.level.and_then(|level| level.find(current, field)) {
+            Some(Slot::Value(value)) => return self.value(field, output, *value, path),
+            Some(Slot::Failed(failure)) => failure.clone(),
+            // Every field that is written was gathered before, by the same rules.
+            None => Failure::new(code::UPSTREAM_ERROR, "The field was not answered."),
+        };
+        self.fail(field, failure, path);
+        if output.nullable { self.null() } else { Err(Nulled) }
     }
 
     fn null(&mut self) -> Result<(), Nulled> {
-        self.out.extend_from_slice(b"null");
+        self.to.out.extend_from_slice(b"null");
         Ok(())
     }
 
     fn fail(&mut self, field: &Field, mut failure: Failure, path: &Path<'_>) {
-        if self.failures.len() < MAX_FAILURES {
+        if self.to.failures.len() < MAX_FAILURES {
             failure.path = path.steps();
-            self.failures.push(failure.at(field.place));
+            self.to.failures.push(failure.at(field.place));
         }
     }
 
     /// Writes a value, or `null` in its place if it may be.
-    fn value<'s, 'j: 's>(
+    fn value(
         &mut self,
         field: &Field,
         output: &Output,
-        value: &'s Json<'j>,
-        fields: Option<&'s Fields>,
-        scope: &Scope<'s, 'j>,
+        value: Parent<'_>,
         path: &Path<'_>,
     ) -> Result<(), Nulled> {
-        let start = self.out.len();
-        let result = if value.is_null() {
+        let start = self.to.out.len();
+        let result = if value.json.is_null() {
             if output.nullable {
                 return self.null();
             }
@@ -145,27 +172,25 @@ impl<'v, 'a> Writer<'v, 'a> {
             self.fail(field, Failure::new(code::UPSTREAM_ERROR, message), path);
             Err(Nulled)
         } else {
-            match (&output.shape, value) {
-                (Shape::Leaf(leaf, name), _) => leaf.write(value, &mut self.out).map_err(|_| {
-                    let message =
-                        format!("{} cannot represent {} as {name}.", field.coordinate, value.kind());
+            match (&output.shape, value.json) {
+                (Shape::Leaf(leaf, name), json) => leaf.write(json, &mut self.to.out).map_err(|_| {
+                    let message = format!("{} cannot represent {} as {name}.", field.coordinate, json.kind());
                     self.fail(field, Failure::new(code::UPSTREAM_ERROR, message), path);
                     Nulled
                 }),
-                (Shape::List(item), Json::Array(items)) => self.list(field, item, items, fields, scope, path),
-                (Shape::Object(selected), Json::Object(_)) => {
-                    self.object(selected, fields, value, scope, path)
-                }
-                (shape, _) => {
+                (Shape::List(item), Json::Array(items)) => self.list(field, item, items, value, path),
+                (Shape::Object(selected), Json::Object(_)) => self.object(selected, value, path),
+                (Shape::Abstract(types), Json::Object(_)) => self.one_of(field, types, value, path),
+                (shape, json) => {
                     let wanted = if matches!(shape, Shape::List(_)) { "a list" } else { "an object" };
-                    let message = format!("{} is {wanted}, but got {}.", field.coordinate, value.kind());
+                    let message = format!("{} is {wanted}, but got {}.", field.coordinate, json.kind());
                     self.fail(field, Failure::new(code::UPSTREAM_ERROR, message), path);
                     Err(Nulled)
                 }
             }
         };
         if result.is_err() {
-            self.out.truncate(start);
+            self.to.out.truncate(start);
             if output.nullable {
                 return self.null();
             }
@@ -173,64 +198,75 @@ impl<'v, 'a> Writer<'v, 'a> {
         result
     }
 
-    fn list<'s, 'j: 's>(
+    fn list<'l>(
         &mut self,
         field: &Field,
         item: &Output,
-        items: &'s [Json<'j>],
-        fields: Option<&'s Fields>,
-        scope: &Scope<'s, 'j>,
+        items: &'l [Json<'l>],
+        value: Parent<'l>,
         path: &Path<'_>,
     ) -> Result<(), Nulled> {
-        self.out.push(b'[');
-        for (at, value) in items.iter().enumerate() {
+        self.to.out.push(b'[');
+        for (at, json) in items.iter().enumerate() {
             if at > 0 {
-                self.out.push(b',');
+                self.to.out.push(b',');
             }
-            self.value(field, item, value, fields, scope, &Path::Index(path, at))?;
+            self.value(field, item, Parent { json, ..value }, &Path::Index(path, at))?;
         }
-        self.out.push(b']');
+        self.to.out.push(b']');
         Ok(())
     }
 
-    fn object<'s, 'j: 's>(
+    fn one_of(
         &mut self,
-        selected: &[Field],
-        fields: Option<&'s Fields>,
-        current: &'s Json<'j>,
-        scope: &Scope<'s, 'j>,
+        field: &Field,
+        types: &[OneOf],
+        value: Parent<'_>,
         path: &Path<'_>,
     ) -> Result<(), Nulled> {
-        self.out.push(b'{');
+        let name = value.typename();
+        match types.iter().find(|(ty, _)| Some(&**ty) == name) {
+            Some((_, selected)) => self.object(selected, value, path),
+            None => {
+                let message = format!("{} is an object of no type that it can have.", field.coordinate);
+                self.fail(field, Failure::new(code::UPSTREAM_ERROR, message), path);
+                Err(Nulled)
+            }
+        }
+    }
+
+    fn object(&mut self, selected: &[Field], value: Parent<'_>, path: &Path<'_>) -> Result<(), Nulled> {
+        self.to.out.push(b'{');
         let mut first = true;
         for field in selected.iter().filter(|field| field.include.holds(self.variables)) {
             if !std::mem::take(&mut first) {
-                self.out.push(b',');
+                self.to.out.push(b',');
             }
-            self.out.extend_from_slice(&field.prefix);
+            self.to.out.extend_from_slice(&field.prefix);
             let output = match &field.kind {
                 Kind::TypeName(name) => {
-                    self.out.extend_from_slice(name);
+                    self.to.out.extend_from_slice(name);
                     continue;
                 }
                 // Introspection stands at the root alone.
                 Kind::Introspection => {
-                    self.out.extend_from_slice(b"null");
+                    self.to.out.extend_from_slice(b"null");
                     continue;
                 }
                 Kind::Mapped(output) | Kind::Resolved { output, .. } => output,
             };
             let path = Path::Key(path, &field.key);
-            match fields.and_then(|fields| fields.get(&field.name)) {
-                Some(mapped) => {
-                    let (value, below) = scope.find_in(mapped, current);
-                    self.value(field, output, value, below, scope, &path)?;
-                }
+            if is_asked_for(field, value.fields) {
+                self.found(field, output, value.json, &path)?;
+                continue;
+            }
+            match value.get(&field.name) {
+                Some(below) => self.value(field, output, below, &path)?,
                 // Not selected by this mapping: composition saw to it that it may be null.
-                None => self.value(field, output, &Json::Null, None, scope, &path)?,
+                None => self.value(field, output, Parent { json: &NULL, ..value }, &path)?,
             }
         }
-        self.out.push(b'}');
+        self.to.out.push(b'}');
         Ok(())
     }
 }

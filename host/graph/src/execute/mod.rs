@@ -1,6 +1,8 @@
-//! Execution of queries and mutations. Root fields of a query run at once and equal calls
-//! are made once; those of a mutation run one after another. The answer is written into
-//! one buffer in the order of the selection.
+//! Execution of queries and mutations. The fields of a query that have resolvers are called
+//! for in waves: those of the root at once, then those below what the first gave, and so on;
+//! in each wave equal calls are made once, and objects that can be looked up together are.
+//! Root fields of a mutation run one after another, what is below each of them in waves. The
+//! answer is written into one buffer in the order of the selection.
 //!
 //! Called by the protocols with a plan that passed authorization. Dropping the future
 //! ends the calls under way.
@@ -8,21 +10,24 @@
 pub mod call;
 pub mod complete;
 mod introspect;
+mod level;
+mod wave;
 
 use apollo_compiler::ast::OperationType;
-use bytes::Bytes;
-use futures_util::future::join_all;
+use monopod_core::BoxFuture;
 use monopod_core::context::Context;
 use monopod_core::invoke::Components;
 
 use crate::error::{self, Failure};
-use crate::json::Json;
+use crate::json::{Json, NULL};
+use crate::mapping::Value;
 use crate::mapping::value::Scope;
 use crate::plan::scan::exceeded;
-use crate::plan::{Field, Kind, Plan, Variables, arguments};
-use crate::schema::{Connect, Resolver, Schema};
-use call::Call;
-use complete::{Nulled, Path, Writer};
+use crate::plan::{Field, Kind, Plan, Variables};
+use crate::schema::Schema;
+use complete::{Nulled, Path, Pen, Writer};
+use level::{Level, Need, Parent, gather};
+use wave::{Wave, args};
 
 /// One operation that is executed.
 pub struct Run<'r, 'a> {
@@ -38,91 +43,31 @@ pub struct Run<'r, 'a> {
     pub components: &'r dyn Components,
 }
 
-/// What a root field needs before it can be written.
-enum Slot<'r, 'a> {
-    /// Nothing: `__typename` and the like.
-    Ready,
-    /// The outcome of a call, by its place, with the field's arguments.
-    Called(usize, &'r Connect, Json<'a>),
-    /// There will be no value.
-    Failed(Failure),
-}
+/// More calls than an operation may make; nothing of it can be answered.
+struct TooMany;
 
-impl<'r, 'a: 'r> Run<'r, 'a> {
+impl Run<'_, '_> {
     /// Executes a query or a mutation; the whole response, ready to be sent.
     pub async fn execute(&self) -> Vec<u8> {
-        match self.plan.kind {
-            OperationType::Mutation => self.serially().await,
-            _ => self.concurrently().await,
+        let fields: Vec<&Field> =
+            self.plan.fields.iter().filter(|field| field.include.holds(self.variables)).collect();
+        let mut writer = Writer::new();
+        let mut made = 0;
+        if self.plan.kind != OperationType::Mutation {
+            return match self.root(&fields, &mut writer, &mut made).await {
+                Ok(whole) => writer.finish(whole),
+                Err(TooMany) => error::response(&[self.too_many()]),
+            };
         }
-    }
-
-    fn included(&self) -> impl Iterator<Item = &'r Field> {
-        let variables = self.variables;
-        self.plan.fields.iter().filter(move |field| field.include.holds(variables))
-    }
-
-    async fn concurrently(&self) -> Vec<u8> {
-        let mut calls: Vec<Call<'r>> = Vec::new();
-        let mut slots = Vec::with_capacity(self.plan.fields.len());
-        for field in self.included() {
-            let slot = match self.prepare(field) {
-                None => Slot::Ready,
-                Some(Err(failure)) => Slot::Failed(failure),
-                Some(Ok((call, connect, args))) => {
-                    let at = calls.iter().position(|known| *known == call).unwrap_or_else(|| {
-                        calls.push(call);
-                        calls.len() - 1
-                    });
-                    Slot::Called(at, connect, args)
+        let mut whole = Ok(());
+        for field in fields {
+            whole = match self.root(&[field], &mut writer, &mut made).await {
+                Ok(whole) => whole,
+                // Everything before has happened already, so this field alone fails.
+                Err(TooMany) => {
+                    Pen::new(&mut writer, self.variables, None).failed(field, self.too_many(), &Path::Root)
                 }
             };
-            slots.push((field, slot));
-        }
-        let max = self.schema.settings.max_calls;
-        if calls.len() > max {
-            return error::response(&[exceeded("calls", max, "calls to components")]);
-        }
-        let outcomes = match calls.as_slice() {
-            [only] => vec![only.send(self.components, self.context).await],
-            several => join_all(several.iter().map(|call| call.send(self.components, self.context))).await,
-        };
-        let mut writer = Writer::new(self.variables);
-        let mut whole = Ok(());
-        for (field, slot) in &slots {
-            whole = match slot {
-                Slot::Ready => self.ready(field, &mut writer),
-                Slot::Failed(failure) => writer.failed(field, failure.clone(), &Path::Root),
-                Slot::Called(at, connect, args) => match outcomes.get(*at) {
-                    Some(outcome) => self.called(field, connect, args, outcome, &mut writer),
-                    None => Ok(()),
-                },
-            };
-            if whole.is_err() {
-                break;
-            }
-        }
-        writer.finish(whole)
-    }
-
-    async fn serially(&self) -> Vec<u8> {
-        let mut writer = Writer::new(self.variables);
-        let mut whole = Ok(());
-        for (number, field) in self.included().enumerate() {
-            if number >= self.schema.settings.max_calls {
-                // Everything before has happened already, so this field alone fails.
-                let max = self.schema.settings.max_calls;
-                whole = writer.failed(field, exceeded("calls", max, "calls to components"), &Path::Root);
-            } else {
-                whole = match self.prepare(field) {
-                    None => self.ready(field, &mut writer),
-                    Some(Err(failure)) => writer.failed(field, failure, &Path::Root),
-                    Some(Ok((call, connect, args))) => {
-                        let outcome = call.send(self.components, self.context).await;
-                        self.called(field, connect, &args, &outcome, &mut writer)
-                    }
-                };
-            }
             if whole.is_err() {
                 // A field that must have a value failed: the rest is not begun.
                 break;
@@ -131,57 +76,105 @@ impl<'r, 'a: 'r> Run<'r, 'a> {
         writer.finish(whole)
     }
 
-    /// The call that a field needs; none if it needs none.
-    fn prepare(&self, field: &'r Field) -> Option<Result<(Call<'r>, &'r Connect, Json<'a>), Failure>> {
-        let Kind::Resolved { resolver, arguments, .. } = &field.kind else { return None };
-        let Resolver::Connect(connect) = &**resolver else { return None };
-        let args = match arguments::resolve(arguments, self.variables) {
-            Ok(args) => args,
-            Err(message) => return Some(Err(Failure::new(error::code::BAD_USER_INPUT, message))),
-        };
-        let correlation = Json::String(self.context.correlation.as_str().into());
-        let scope = Scope { whole: &Json::Null, args: &args, correlation: &correlation };
-        let call = Call::new(connect, &scope);
-        Some(call.map(|call| (call, &**connect, args)))
-    }
-
-    fn ready(&self, field: &Field, writer: &mut Writer<'_, '_>) -> Result<(), Nulled> {
-        match &field.kind {
-            Kind::TypeName(name) => writer.raw(field, name),
-            Kind::Introspection => match introspect::answer(self.schema, self.plan, self.variables, field) {
-                Ok(value) => writer.raw(field, &value),
-                Err(failure) => writer.failed(field, failure, &Path::Root),
+    /// Writes the response to an event of a subscription: its one field, whose value is
+    /// there, with everything below it.
+    pub async fn event(&self, field: &Field, value: Result<(&Value, Scope<'_, '_>), Failure>) -> Vec<u8> {
+        let mut writer = Writer::new();
+        let (mut needs, slot) = (
+            Vec::new(),
+            match value {
+                Ok((selection, scope)) => {
+                    let (json, fields) = scope.find_in(selection, scope.whole);
+                    level::Slot::Value(Parent { json, fields, scope })
+                }
+                Err(failure) => level::Slot::Failed(failure),
             },
-            // A subscription is not executed here, and only the root is.
-            Kind::Mapped(_) | Kind::Resolved { .. } => writer.raw(field, b"null"),
+        );
+        if let (level::Slot::Value(value), Kind::Resolved { output, .. }) = (&slot, &field.kind) {
+            gather(output, *value, self.variables, &mut needs);
         }
-        .map(drop)
+        let level = Level::one(&NULL, field, slot);
+        let whole = self.below(needs, &level, &[field], &mut writer, &mut 0).await;
+        writer.finish(whole)
     }
 
-    fn called(
+    fn too_many(&self) -> Failure {
+        exceeded("calls", self.schema.settings.max_calls, "calls to components")
+    }
+
+    /// Calls for these root fields and everything below them, and writes them.
+    async fn root(
         &self,
-        field: &Field,
-        connect: &Connect,
-        args: &Json<'a>,
-        outcome: &Result<Bytes, Failure>,
-        writer: &mut Writer<'_, '_>,
-    ) -> Result<(), Nulled> {
-        let body = match outcome {
-            Ok(body) => body,
-            Err(failure) => return writer.failed(field, failure.clone(), &Path::Root),
-        };
-        // An answer without a body is no value.
-        let parsed = if body.is_empty() { Ok(Json::Null) } else { Json::parse(body) };
-        match parsed {
-            Ok(whole) => {
-                let correlation = Json::String(self.context.correlation.as_str().into());
-                let scope = Scope { whole: &whole, args, correlation: &correlation };
-                writer.root(field, &connect.selection, &scope)
+        fields: &[&Field],
+        writer: &mut Writer,
+        made: &mut usize,
+    ) -> Result<Result<(), Nulled>, TooMany> {
+        let root = Json::Null;
+        let scope = Scope::of(&root, &root);
+        let needs: Vec<_> = fields
+            .iter()
+            .filter(|field| matches!(field.kind, Kind::Resolved { .. }))
+            .map(|field| Need { field, parent: Parent { json: &NULL, fields: None, scope } })
+            .collect();
+        let args = args(&needs, self.variables);
+        let wave = Wave::prepare(self, &needs, &args);
+        if *made + wave.calls() > self.schema.settings.max_calls {
+            return Err(TooMany);
+        }
+        *made += wave.calls();
+        let replies = wave.send(self).await;
+        let answers = wave.read(self, &replies);
+        let level = wave.level(self, None, &answers);
+        let below = level.gather(self.variables);
+        Ok(self.below(below, &level, fields, writer, made).await)
+    }
+
+    /// One wave more, until there is nothing left to call for; then the fields are written,
+    /// while everything that was answered is still there.
+    fn below<'f>(
+        &'f self,
+        needs: Vec<Need<'f>>,
+        above: &'f Level<'f>,
+        fields: &'f [&'f Field],
+        writer: &'f mut Writer,
+        made: &'f mut usize,
+    ) -> BoxFuture<'f, Result<(), Nulled>> {
+        Box::pin(async move {
+            if needs.is_empty() {
+                return self.write(fields, above, writer);
             }
-            Err(error) => {
-                let failure = call::unreadable(&connect.component, &error, self.context);
-                writer.failed(field, failure, &Path::Root)
+            let args = args(&needs, self.variables);
+            let mut wave = Wave::prepare(self, &needs, &args);
+            let max = self.schema.settings.max_calls.saturating_sub(*made);
+            if wave.calls() > max {
+                // What has been answered is given; what would take more fails by itself.
+                wave.give_up(&self.too_many());
+            }
+            *made += wave.calls();
+            let replies = wave.send(self).await;
+            let answers = wave.read(self, &replies);
+            let level = wave.level(self, Some(above), &answers);
+            let below = level.gather(self.variables);
+            self.below(below, &level, fields, writer, made).await
+        })
+    }
+
+    fn write(&self, fields: &[&Field], level: &Level<'_>, writer: &mut Writer) -> Result<(), Nulled> {
+        let mut pen = Pen::new(writer, self.variables, Some(level));
+        for field in fields {
+            match &field.kind {
+                Kind::TypeName(name) => pen.raw(field, name)?,
+                Kind::Introspection => {
+                    match introspect::answer(self.schema, self.plan, self.variables, field) {
+                        Ok(value) => pen.raw(field, &value)?,
+                        Err(failure) => pen.failed(field, failure, &Path::Root)?,
+                    }
+                }
+                // The root maps nothing.
+                Kind::Mapped(_) => pen.raw(field, b"null")?,
+                Kind::Resolved { .. } => pen.root(field)?,
             }
         }
+        Ok(())
     }
 }

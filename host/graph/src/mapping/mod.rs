@@ -11,12 +11,15 @@
 //! entry     := name | name "{" entry* "}"         the key of the answer is the field's name
 //!            | name ":" value                     the field is called otherwise than the key
 //! value     := path [ "{" entry* "}" ] | "{" entry* "}" | "$(" JSON ")"
-//! path      := (name | "$" | "$args" | "$context") ("." name)*
+//! path      := (name | "$" | "$args" | "$this" | "$batch" | "$context" | "$status") ("." name)*
 //! name      := [A-Za-z_][A-Za-z0-9_]* | a JSON string
+//! success   := path "=" JSON ("," …)*
+//! match     := name ("." name)* "=" "$this" "." name ("," …)*
 //! filter    := name ("." name)* "=" "$args" ("." name)+ ("," …)*
 //! template  := "/" (text | "{" path "}")* [ "?" name "=" (text | "{" path "}")* ("&" …)* ]
 //! ```
 
+pub mod answer;
 pub mod check;
 pub mod parse;
 pub mod template;
@@ -79,6 +82,12 @@ pub enum Root {
     Args,
     /// `$context.correlationId`.
     Correlation,
+    /// `$this`: fields of the object that the field stands on.
+    This,
+    /// `$batch`: the same of all objects that are looked up together.
+    Batch,
+    /// `$status`: the HTTP status of the answer.
+    Status,
 }
 
 /// A compiled value: a literal, or a path with what is taken from its end.

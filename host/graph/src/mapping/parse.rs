@@ -59,6 +59,15 @@ pub enum Selection {
     Value(Expression),
 }
 
+/// One term of a test: `path = JSON`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Equals {
+    /// Into the answer, or the status.
+    pub left: Path,
+    /// What it has to be.
+    pub right: Json<'static>,
+}
+
 /// One term of a filter: `path = $args.name`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
@@ -89,6 +98,45 @@ pub fn selection(text: &str) -> Result<Selection, Mistake> {
 
 /// Reads a filter.
 pub fn filter(text: &str) -> Result<Vec<Term>, Mistake> {
+    let left = "the left side of a filter names a key of the event's payload";
+    let right = "the right side of a filter is an argument, `$args.name`";
+    terms(text, Root::Args, left, right)?.ok_or_else(|| {
+        Mistake::new(0..text.len(), "the filter is empty").help("leave `filter` out to let every event pass")
+    })
+}
+
+/// Reads what an item of a batch is known by.
+pub fn matching(text: &str) -> Result<Vec<Term>, Mistake> {
+    let left = "the left side of a match names a key of each item";
+    let right = "the right side of a match is a field of the object, `$this.name`";
+    terms(text, Root::This, left, right)?.ok_or_else(|| {
+        Mistake::new(0..text.len(), "the match is empty").help("write for example `id = $this.userId`")
+    })
+}
+
+/// Reads what has to hold for an answer to be a success.
+pub fn success(text: &str) -> Result<Vec<Equals>, Mistake> {
+    let mut reader = Reader { text, at: 0 };
+    let mut terms = Vec::new();
+    loop {
+        reader.blank();
+        if reader.at == text.len() {
+            break;
+        }
+        let left = reader.path()?;
+        reader.expect('=')?;
+        reader.blank();
+        let right = reader.json()?;
+        terms.push(Equals { left, right });
+    }
+    if terms.is_empty() {
+        return Err(Mistake::new(0..text.len(), "the test is empty")
+            .help("leave `isSuccess` out: then a status of 2xx is one"));
+    }
+    Ok(terms)
+}
+
+fn terms(text: &str, from: Root, left: &str, right: &str) -> Result<Option<Vec<Term>>, Mistake> {
     let mut reader = Reader { text, at: 0 };
     let mut terms = Vec::new();
     loop {
@@ -99,23 +147,16 @@ pub fn filter(text: &str) -> Result<Vec<Term>, Mistake> {
         }
         let path = reader.path()?;
         if path.root != Root::Current {
-            return Err(Mistake::new(
-                path.at,
-                "the left side of a filter names a key of the event's payload",
-            ));
+            return Err(Mistake::new(path.at, left));
         }
         reader.expect('=')?;
-        let right = reader.path()?;
-        if right.root != Root::Args || right.keys.is_empty() {
-            return Err(Mistake::new(right.at, "the right side of a filter is an argument, `$args.name`"));
+        let found = reader.path()?;
+        if found.root != from || found.keys.is_empty() {
+            return Err(Mistake::new(found.at, right));
         }
-        terms.push(Term { path: path.keys, argument: right.keys, at: right.at });
+        terms.push(Term { path: path.keys, argument: found.keys, at: found.at });
     }
-    if terms.is_empty() {
-        return Err(Mistake::new(0..text.len(), "the filter is empty")
-            .help("leave `filter` out to let every event pass"));
-    }
-    Ok(terms)
+    Ok((!terms.is_empty()).then_some(terms))
 }
 
 /// Reads one path: the inside of the braces of a template.
@@ -202,6 +243,15 @@ impl Reader<'_> {
         let text = text.to_owned();
         self.at += length;
         Ok(Name { text, at: start..self.at })
+    }
+
+    /// A JSON value that something may follow.
+    fn json(&mut self) -> Result<Json<'static>, Mistake> {
+        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Json<'_>>();
+        let Some(Ok(value)) = values.next() else { return Err(self.unexpected("a JSON value")) };
+        let (value, length) = (value.into_owned(), values.byte_offset());
+        self.at += length;
+        Ok(value)
     }
 
     /// The JSON value up to the parenthesis that closes it.
@@ -300,10 +350,13 @@ impl Reader<'_> {
                 match variable.text.as_str() {
                     "args" => Root::Args,
                     "context" => Root::Correlation,
+                    "this" => Root::This,
+                    "batch" => Root::Batch,
+                    "status" => Root::Status,
                     other => {
                         return Err(Mistake::new(start..self.at, format!("there is no variable `${other}`"))
-                            .help("there are `$`, `$args` and `$context.correlationId`")
-                            .suggest(other, ["args", "context"]));
+                            .help("there are `$`, `$args`, `$this`, `$batch`, `$status` and `$context.correlationId`")
+                            .suggest(other, ["args", "context", "this", "batch", "status"]));
                     }
                 }
             } else {
@@ -321,6 +374,9 @@ impl Reader<'_> {
                 return Err(Mistake::new(start..self.at, "`$context` has only `correlationId`"));
             }
             keys.clear();
+        }
+        if root == Root::Status && !keys.is_empty() {
+            return Err(Mistake::new(start..self.at, "`$status` is a number and has no keys"));
         }
         Ok(Path { root, keys, entries: None, at: start..self.at })
     }

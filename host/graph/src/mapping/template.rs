@@ -5,8 +5,11 @@
 //! segment can still be `.` or `..` and is refused then. So what is called always lies
 //! below the template's own fixed beginning.
 
+use std::fmt;
+
 use apollo_compiler::ast::Type;
 use apollo_compiler::schema::ExtendedType;
+use http::HeaderValue;
 
 use super::check::{Input, Types};
 use super::parse::{self, Name};
@@ -24,6 +27,28 @@ pub struct Template {
 }
 
 type Parts = Box<[Part]>;
+
+/// A compiled header.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header(Parts);
+
+impl Header {
+    /// The value; none if an inserted one is not there, or cannot stand in a header.
+    pub fn expand(&self, scope: &Scope<'_, '_>) -> Option<HeaderValue> {
+        let mut out = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Insert(value, _) => match scope.find(value) {
+                    Json::String(text) => out.push_str(text),
+                    Json::Null | Json::Array(_) | Json::Object(_) => return None,
+                    other => out.push_str(&other.to_string()),
+                },
+            }
+        }
+        HeaderValue::from_str(&out).ok()
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
@@ -70,7 +95,14 @@ impl Types<'_> {
             if name.is_empty() || !name.bytes().all(|b| unreserved(b) || b == b'[' || b == b']') {
                 bad.push(Mistake::new(at..at + pair.len(), "a parameter is written `name=value`"));
             }
-            parameters.push((name.into(), self.parts(value, at + name.len() + 1, false, &mut bad)));
+            let parts = self.parts(value, at + name.len() + 1, false, &mut bad);
+            if parts.len() > 1 && parts.iter().any(Part::is_batch) {
+                bad.push(
+                    Mistake::new(at..at + pair.len(), "a list cannot be a part of a value")
+                        .help(format!("write `{name}={{$batch.id}}`: it is repeated for each value")),
+                );
+            }
+            parameters.push((name.into(), parts));
             at += pair.len() + 1;
         }
         if bad.is_empty() {
@@ -78,6 +110,34 @@ impl Types<'_> {
         } else {
             Err(bad)
         }
+    }
+
+    /// Compiles the value of a header: text and insertions, not encoded.
+    pub fn header(&self, text: &str) -> Result<Header, Vec<Mistake>> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, inner)) = rest.split_once('{') {
+            let at = text.len() - inner.len();
+            let Some((expression, after)) = inner.split_once('}') else {
+                return Err(vec![Mistake::new(at - 1..text.len(), "this brace is never closed")]);
+            };
+            if !before.is_empty() {
+                parts.push(Part::Text(before.into()));
+            }
+            let value = self.insertion(expression, false).map_err(|mut mistake| {
+                mistake.at = mistake.at.start + at..mistake.at.end + at;
+                vec![mistake]
+            })?;
+            parts.push(Part::Insert(value, expression.trim().into()));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.into()));
+        }
+        if parts.iter().any(Part::is_batch) {
+            return Err(vec![Mistake::new(0..text.len(), "a list cannot be written into a header")]);
+        }
+        Ok(Header(parts.into()))
     }
 
     /// `must`: the value must be there, since a path cannot have a hole.
@@ -126,10 +186,25 @@ impl Types<'_> {
         match path.root {
             Root::Correlation => {}
             Root::Args => self.single(&path.keys, all, must)?,
-            Root::Current | Root::Whole => {
+            Root::Batch if must => {
+                return Err(Mistake::new(all, "a list cannot be written into a path")
+                    .help("put it into the query, where it is repeated, or into the body"));
+            }
+            Root::This | Root::Batch => {
+                let mut bad = Vec::new();
+                self.exists(&path, &mut bad);
+                if let Some(mistake) = bad.pop() {
+                    return Err(mistake);
+                }
+                if path.keys.len() != 1 {
+                    return Err(Mistake::new(all, "only a single value can be inserted")
+                        .help("name a field of the object: `$this.id`"));
+                }
+            }
+            Root::Current | Root::Whole | Root::Status => {
                 return Err(Mistake::new(
                     all,
-                    "only `$args.name` and `$context.correlationId` can be inserted",
+                    "only `$args.name`, `$this.name`, `$batch.name` and `$context.correlationId` can be inserted",
                 ));
             }
         }
@@ -163,6 +238,33 @@ impl Types<'_> {
             Some(ExtendedType::Enum(_)) => true,
             _ => false,
         }
+    }
+}
+
+impl Part {
+    fn is_batch(&self) -> bool {
+        matches!(self, Self::Insert(Value::Path { root: Root::Batch, .. }, _))
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let write = |parts: &[Part], f: &mut fmt::Formatter<'_>| {
+            parts.iter().try_for_each(|part| match part {
+                Part::Text(text) => f.write_str(text),
+                Part::Insert(_, expression) => write!(f, "{{{expression}}}"),
+            })
+        };
+        for parts in &self.segments {
+            f.write_str("/")?;
+            write(parts, f)?;
+        }
+        for (at, (name, parts)) in self.query.iter().enumerate() {
+            write!(f, "{}{name}=", if at == 0 { '?' } else { '&' })?;
+            write(parts, f)?;
+        }
+        Ok(())
     }
 }
 
@@ -200,6 +302,17 @@ impl Template {
         }
         let mut mark = '?';
         for (name, parts) in &self.query {
+            if let [Part::Insert(value @ Value::Path { root: Root::Batch, .. }, _)] = &**parts {
+                let Json::Array(items) = scope.find(value) else { continue };
+                for item in items {
+                    out.push(mark);
+                    out.push_str(name);
+                    out.push('=');
+                    insert(item, &mut out);
+                    mark = '&';
+                }
+                continue;
+            }
             let start = out.len();
             out.push(mark);
             out.push_str(name);

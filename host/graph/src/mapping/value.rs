@@ -13,6 +13,20 @@ pub struct Scope<'s, 'a> {
     pub args: &'s Json<'a>,
     /// `$context.correlationId`.
     pub correlation: &'s Json<'a>,
+    /// `$this`: what is needed of the object that the field stands on.
+    pub this: &'s Json<'a>,
+    /// `$batch`: rows, and the same as columns.
+    pub batch: (&'s Json<'a>, &'s Json<'a>),
+    /// `$status`.
+    pub status: &'s Json<'a>,
+}
+
+impl<'s, 'a> Scope<'s, 'a> {
+    /// Where nothing is known but the arguments.
+    pub fn of(args: &'s Json<'a>, correlation: &'s Json<'a>) -> Self {
+        let null = shorten(&NULL);
+        Self { whole: null, args, correlation, this: null, batch: (null, null), status: null }
+    }
 }
 
 impl<'s, 'a: 's> Scope<'s, 'a> {
@@ -27,15 +41,24 @@ impl<'s, 'a: 's> Scope<'s, 'a> {
         match value {
             Value::Literal(literal) => (shorten(literal), None),
             Value::Path { root, keys, fields } => {
-                let start = match root {
-                    Root::Current => current,
-                    Root::Whole => self.whole,
-                    Root::Args => self.args,
-                    Root::Correlation => self.correlation,
-                };
+                let start = self.start(*root, keys, current);
                 let end = keys.iter().try_fold(start, |here, key| here.get(key));
                 (end.unwrap_or(shorten(&NULL)), fields.as_ref())
             }
+        }
+    }
+
+    fn start(&self, root: Root, keys: &[Box<str>], current: &'s Json<'a>) -> &'s Json<'a> {
+        match root {
+            Root::Current => current,
+            Root::Whole => self.whole,
+            Root::Args => self.args,
+            Root::Correlation => self.correlation,
+            Root::This => self.this,
+            // One field of all objects is a column, several are rows.
+            Root::Batch if keys.is_empty() => self.batch.0,
+            Root::Batch => self.batch.1,
+            Root::Status => self.status,
         }
     }
 
@@ -79,14 +102,9 @@ impl<'s, 'a: 's> Scope<'s, 'a> {
     }
 
     /// Whether a value is there at all, be it `null`.
-    fn given(&self, value: &Value, current: &Json<'a>) -> bool {
+    fn given(&self, value: &'s Value, current: &'s Json<'a>) -> bool {
         let Value::Path { root, keys, .. } = value else { return true };
-        let start = match root {
-            Root::Current => current,
-            Root::Whole => self.whole,
-            Root::Args => self.args,
-            Root::Correlation => self.correlation,
-        };
+        let start = self.start(*root, keys, current);
         keys.iter().try_fold(start, |here, key| here.get(key)).is_some()
     }
 }

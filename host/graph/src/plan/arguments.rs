@@ -140,6 +140,29 @@ fn has_variable(value: &Value) -> bool {
     }
 }
 
+/// Whether the argument's value depends on a variable.
+pub fn varies(arguments: &[Argument], name: &str) -> bool {
+    let found = arguments.iter().find(|argument| *argument.name == *name);
+    found.is_some_and(|argument| matches!(argument.value, Source::Variable(_)))
+}
+
+/// The whole number that an argument has, if it has one.
+pub fn whole(arguments: &[Argument], name: &str, variables: &Variables<'_>) -> Option<i64> {
+    let argument = arguments.iter().find(|argument| *argument.name == *name)?;
+    let value = match &argument.value {
+        Source::Constant(value) => Some(value),
+        Source::Variable(at) => match variables.get(*at) {
+            Some(Some(value)) => Some(value),
+            _ => argument.default.as_ref(),
+        },
+        Source::List(_) | Source::Object(_) => None,
+    };
+    match value? {
+        Json::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
 /// The arguments of one request, as one object. What was not given is not in it. The
 /// error is the argument that must not be `null` and is.
 pub fn resolve<'a>(arguments: &[Argument], variables: &Variables<'a>) -> Result<Json<'a>, String> {

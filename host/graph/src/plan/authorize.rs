@@ -35,6 +35,9 @@ fn nested(output: &Output, variables: &Variables<'_>, principal: &Principal) -> 
         Shape::Leaf(..) => Ok(()),
         Shape::List(inner) => nested(inner, variables, principal),
         Shape::Object(selected) => fields(selected, variables, principal),
+        Shape::Abstract(types) => {
+            types.iter().try_for_each(|(_, selected)| fields(selected, variables, principal))
+        }
     }
 }
 

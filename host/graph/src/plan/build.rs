@@ -18,18 +18,15 @@ use apollo_compiler::{ExecutableDocument, Name, Node};
 
 use super::scan::exceeded;
 use super::{
-    Condition, Field, Include, Introspection, Kind, Output, Plan, Shape, Variable, arguments, input,
+    Condition, Field, Include, Introspection, Kind, Output, Plan, Shape, Variable, arguments, cost, input,
 };
 use crate::error::{Failure, Place, code};
-use crate::json::Json;
 use crate::schema::{Rule, Schema};
 
 /// What a mutation costs where `@cost` says nothing: it changes something and takes a call.
 const MUTATION_COST: u64 = 10;
 /// What any other field with fields of its own costs.
 const OBJECT_COST: u64 = 1;
-/// How many items a list is taken to have when its fields are counted.
-const LIST_ITEMS: u64 = 10;
 
 /// Conditions that must hold together.
 type Conditions = Rc<[Condition]>;
@@ -40,31 +37,33 @@ pub fn build(
     document: Valid<ExecutableDocument>,
     operation: Node<Operation>,
 ) -> Result<Plan, Failure> {
-    let mut builder =
-        Builder { schema, document: &document, names: HashMap::new(), steps: 0, guarded: false };
+    let mut builder = Builder {
+        schema,
+        document: &document,
+        names: HashMap::new(),
+        steps: 0,
+        guarded: false,
+        sized: false,
+    };
     let variables = builder.variables(&operation)?;
     let ty = operation.selection_set.ty.as_str();
     let here = Here { ty, root: Some(operation.operation_type), depth: 1 };
-    let (fields, cost) = builder.fields(here, &[(&operation.selection_set, no_conditions())])?;
-    if cost > schema.settings.max_cost {
-        let max = usize::try_from(schema.settings.max_cost).unwrap_or(usize::MAX);
-        return Err(exceeded("cost", max, "points of cost").with("cost", number(cost)));
-    }
-    let guarded = builder.guarded;
+    let fields = builder.fields(here, &[(&operation.selection_set, no_conditions())])?;
+    let (guarded, sized) = (builder.guarded, builder.sized);
     let asks = fields.iter().any(|field| matches!(field.kind, Kind::Introspection));
     let introspection = match asks {
         true => Some(introspection(schema, document, operation.clone())?),
         false => None,
     };
-    Ok(Plan { kind: operation.operation_type, fields, variables, guarded, introspection })
+    let plan = Plan { kind: operation.operation_type, fields, variables, guarded, sized, introspection };
+    if !sized {
+        cost::bounded(&plan, &Vec::new(), schema.settings.max_cost)?;
+    }
+    Ok(plan)
 }
 
 fn no_conditions() -> Conditions {
     Rc::from([])
-}
-
-fn number(value: u64) -> Json<'static> {
-    Json::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn introspection(
@@ -110,6 +109,7 @@ struct Builder<'d> {
     names: HashMap<&'d str, usize>,
     steps: usize,
     guarded: bool,
+    sized: bool,
 }
 
 impl<'d> Builder<'d> {
@@ -150,13 +150,12 @@ impl<'d> Builder<'d> {
         if self.steps > max { Err(exceeded("fields", max, "fields")) } else { Ok(()) }
     }
 
-    /// The fields of one object of the answer, from all selections that make it up, and
-    /// what they cost.
+    /// The fields of one object of the answer, from all selections that make it up.
     fn fields(
         &mut self,
         here: Here<'_>,
         selections: &[(&'d executable::SelectionSet, Conditions)],
-    ) -> Result<(Box<[Field]>, u64), Failure> {
+    ) -> Result<Box<[Field]>, Failure> {
         let max = self.schema.settings.max_depth;
         if here.depth > max {
             return Err(exceeded("depth", max, "levels of fields"));
@@ -166,13 +165,10 @@ impl<'d> Builder<'d> {
             self.collect(here.ty, &selection.selections, when, &mut groups)?;
         }
         let mut fields = Vec::with_capacity(groups.order.len());
-        let mut cost: u64 = 0;
         for occurrences in &groups.order {
-            let (field, own) = self.field(here, occurrences)?;
-            cost = cost.saturating_add(own);
-            fields.push(field);
+            fields.push(self.field(here, occurrences)?);
         }
-        Ok((fields.into(), cost))
+        Ok(fields.into())
     }
 
     fn collect(
@@ -258,7 +254,7 @@ impl<'d> Builder<'d> {
         }
     }
 
-    fn field(&mut self, here: Here<'_>, occurrences: &[Occurrence<'d>]) -> Result<(Field, u64), Failure> {
+    fn field(&mut self, here: Here<'_>, occurrences: &[Occurrence<'d>]) -> Result<Field, Failure> {
         let first = occurrences
             .first()
             .ok_or_else(|| Failure::new(code::VALIDATION_FAILED, "An empty selection."))?;
@@ -267,7 +263,6 @@ impl<'d> Builder<'d> {
         let coordinate = format!("{}.{}", here.ty, field.name);
         let info = self.schema.field(here.ty, &field.name);
         let mut rules: Vec<Arc<Rule>> = info.and_then(|info| info.rule.clone()).into_iter().collect();
-        let mut cost = 0;
         let kind = if field.name == "__typename" {
             let mut name = Vec::new();
             crate::json::write_str(&mut name, here.ty);
@@ -279,7 +274,6 @@ impl<'d> Builder<'d> {
             Kind::Introspection
         } else {
             let inner = field.ty().inner_named_type().as_str();
-            rules.extend(self.schema.types.get(inner).and_then(|info| info.rule.clone()));
             let below: Vec<_> = occurrences
                 .iter()
                 .map(|each| {
@@ -288,8 +282,8 @@ impl<'d> Builder<'d> {
                     (&each.field.selection_set, when)
                 })
                 .collect();
-            let (output, nested) = self.output(here, field.ty(), &below)?;
-            cost = self.cost(here, field, nested, info.and_then(|info| info.cost));
+            let output = self.output(here, field.ty(), &below)?;
+            self.types_rules(inner, &output, &mut rules);
             match info.and_then(|info| info.resolver.clone()) {
                 Some(resolver) => {
                     let names = &self.names;
@@ -298,6 +292,9 @@ impl<'d> Builder<'d> {
                     let arguments =
                         arguments::compile(&self.schema.public, definitions, &field.arguments, &find)
                             .map_err(|message| Failure::new(code::VALIDATION_FAILED, message).at(place))?;
+                    let slicing = info.and_then(|info| info.size.as_ref()).map(|size| &size.slicing);
+                    self.sized |= slicing
+                        .is_some_and(|names| names.iter().any(|name| arguments::varies(&arguments, name)));
                     Kind::Resolved { resolver, arguments, output }
                 }
                 None => Kind::Mapped(output),
@@ -313,7 +310,7 @@ impl<'d> Builder<'d> {
         } else {
             Include(occurrences.iter().map(|each| each.when.iter().copied().collect()).collect())
         };
-        let field = Field {
+        Ok(Field {
             key: key.into(),
             prefix: prefix.into(),
             name: field.name.as_str().into(),
@@ -321,25 +318,26 @@ impl<'d> Builder<'d> {
             place,
             include,
             rules: rules.into(),
+            weight: weight(here, field, info.and_then(|info| info.cost)),
+            size: info.and_then(|info| info.size.clone()),
             kind,
-        };
-        Ok((field, cost))
+        })
     }
 
-    fn cost(&self, here: Here<'_>, field: &executable::Field, nested: u64, weight: Option<u32>) -> u64 {
-        let own = match (weight, here.root) {
-            (Some(weight), _) => weight.into(),
-            (None, Some(OperationType::Mutation)) => MUTATION_COST,
-            (None, root) if root.is_some() || !field.selection_set.is_empty() => OBJECT_COST,
-            (None, _) => 0,
-        };
-        let mut items: u64 = 1;
-        let mut ty = field.ty();
-        while let Type::List(inner) | Type::NonNullList(inner) = ty {
-            items = items.saturating_mul(LIST_ITEMS);
-            ty = inner;
+    /// The rules of the types of which something is selected.
+    fn types_rules(&self, inner: &str, output: &Output, rules: &mut Vec<Arc<Rule>>) {
+        let of = |name: &str| self.schema.types.get(name).and_then(|info| info.rule.clone());
+        let mut shape = &output.shape;
+        while let Shape::List(item) = shape {
+            shape = &item.shape;
         }
-        nested.saturating_mul(items).saturating_add(own)
+        match shape {
+            Shape::Abstract(types) => {
+                let selected = types.iter().filter(|(_, fields)| !fields.is_empty());
+                rules.extend(selected.filter_map(|(name, _)| of(name)));
+            }
+            _ => rules.extend(of(inner)),
+        }
     }
 
     /// Counts what the introspection of the schema would put in.
@@ -364,25 +362,53 @@ impl<'d> Builder<'d> {
         here: Here<'_>,
         ty: &Type,
         below: &[(&'d executable::SelectionSet, Conditions)],
-    ) -> Result<(Output, u64), Failure> {
+    ) -> Result<Output, Failure> {
         let nullable = !ty.is_non_null();
         if let Type::List(inner) | Type::NonNullList(inner) = ty {
-            let (item, cost) = self.output(here, inner, below)?;
-            return Ok((Output { nullable, shape: Shape::List(Box::new(item)) }, cost));
+            let item = self.output(here, inner, below)?;
+            return Ok(Output { nullable, deep: item.deep, shape: Shape::List(Box::new(item)) });
         }
-        let name = ty.inner_named_type().as_str();
-        let definition = self.schema.public.types.get(name);
+        let name = ty.inner_named_type();
+        let schema = self.schema;
+        let definition = schema.public.types.get(name);
         if let Some(leaf) = definition.and_then(input::leaf) {
-            return Ok((Output { nullable, shape: Shape::Leaf(leaf, name.into()) }, 0));
+            return Ok(Output { nullable, deep: false, shape: Shape::Leaf(leaf, name.as_str().into()) });
         }
-        if !matches!(definition, Some(ExtendedType::Object(_))) {
-            // Composition maps no interface or union, so nothing leads here.
-            return Err(Failure::new(
-                code::VALIDATION_FAILED,
-                format!("Type \"{name}\" is not answered by anybody."),
-            ));
-        }
-        let (fields, cost) = self.fields(Here { ty: name, root: None, depth: here.depth + 1 }, below)?;
-        Ok((Output { nullable, shape: Shape::Object(fields) }, cost))
+        let mut fields = |ty: &str| self.fields(Here { ty, root: None, depth: here.depth + 1 }, below);
+        let shape = match definition {
+            Some(ExtendedType::Object(_)) => Shape::Object(fields(name)?),
+            Some(ExtendedType::Interface(_)) => {
+                let all = schema.implementers.get(name).map(|all| all.objects.iter());
+                let mut names: Vec<_> = all.into_iter().flatten().collect();
+                names.sort();
+                let types = names.into_iter().map(|name| Ok((name.as_str().into(), fields(name)?)));
+                Shape::Abstract(types.collect::<Result<_, Failure>>()?)
+            }
+            Some(ExtendedType::Union(union)) => {
+                let types =
+                    union.members.iter().map(|each| Ok((each.name.as_str().into(), fields(&each.name)?)));
+                Shape::Abstract(types.collect::<Result<_, Failure>>()?)
+            }
+            _ => {
+                let message = format!("Type \"{name}\" is not answered by anybody.");
+                return Err(Failure::new(code::VALIDATION_FAILED, message));
+            }
+        };
+        let deep = match &shape {
+            Shape::Object(fields) => fields.iter().any(Field::deep),
+            Shape::Abstract(types) => types.iter().any(|(_, fields)| fields.iter().any(Field::deep)),
+            _ => false,
+        };
+        Ok(Output { nullable, deep, shape })
+    }
+}
+
+/// What a field costs by itself.
+fn weight(here: Here<'_>, field: &executable::Field, given: Option<u32>) -> u64 {
+    match (given, here.root) {
+        (Some(weight), _) => weight.into(),
+        (None, Some(OperationType::Mutation)) => MUTATION_COST,
+        (None, root) if root.is_some() || !field.selection_set.is_empty() => OBJECT_COST,
+        (None, _) => 0,
     }
 }

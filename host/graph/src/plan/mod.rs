@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod authorize;
 mod build;
 pub mod cache;
+pub mod cost;
 pub mod input;
 pub mod scan;
 
@@ -24,7 +25,7 @@ use apollo_compiler::validation::{DiagnosticList, Valid};
 use crate::error::{Failure, Place, code, readable};
 use crate::json::Json;
 use crate::scalar::Leaf;
-use crate::schema::{Resolver, Rule, Schema};
+use crate::schema::{ListSize, Resolver, Rule, Schema};
 use arguments::Argument;
 
 /// The most validation errors that are sent back: enough for a person, not a flood.
@@ -41,6 +42,8 @@ pub struct Plan {
     pub variables: Box<[Variable]>,
     /// Whether any rule stands on what is selected.
     pub guarded: bool,
+    /// Whether a variable says how long a list may be, so that the cost depends on it.
+    pub sized: bool,
     /// The document, if the schema itself is asked for.
     pub introspection: Option<Introspection>,
 }
@@ -75,6 +78,10 @@ pub struct Field {
     pub include: Include,
     /// What is asked of the caller.
     pub rules: Box<[Arc<Rule>]>,
+    /// What it costs by itself.
+    pub weight: u64,
+    /// How long its list is taken to be, if it says.
+    pub size: Option<ListSize>,
     /// Where its value comes from.
     pub kind: Kind,
 }
@@ -88,7 +95,8 @@ pub enum Kind {
     Introspection,
     /// The mapping of the field above it.
     Mapped(Output),
-    /// A resolver; only at the root.
+    /// A resolver. Below the root one that looks a part of a type up is asked only for what
+    /// the mapping of the object leaves out.
     Resolved {
         /// Who.
         resolver: Arc<Resolver>,
@@ -106,7 +114,12 @@ pub struct Output {
     pub nullable: bool,
     /// What it is.
     pub shape: Shape,
+    /// Whether anything in it has a resolver of its own.
+    pub deep: bool,
 }
+
+/// What is selected of one of several types.
+pub type OneOf = (Box<str>, Box<[Field]>);
 
 /// What a value in the answer is.
 #[derive(Debug)]
@@ -115,6 +128,8 @@ pub enum Shape {
     Leaf(Leaf, Box<str>),
     /// An object.
     Object(Box<[Field]>),
+    /// An object of one of several types: what is selected of each.
+    Abstract(Box<[OneOf]>),
     /// A list.
     List(Box<Output>),
 }
@@ -160,6 +175,17 @@ impl Condition {
     }
 }
 
+impl Field {
+    /// Whether it, or anything in it, has a resolver of its own.
+    pub fn deep(&self) -> bool {
+        match &self.kind {
+            Kind::Resolved { .. } => true,
+            Kind::Mapped(output) => output.deep,
+            Kind::TypeName(_) | Kind::Introspection => false,
+        }
+    }
+}
+
 impl Plan {
     /// A plan for nothing, for tests.
     #[cfg(test)]
@@ -169,6 +195,7 @@ impl Plan {
             fields: Box::default(),
             variables: Box::default(),
             guarded: false,
+            sized: false,
             introspection: None,
         }
     }

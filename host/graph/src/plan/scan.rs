@@ -186,7 +186,7 @@ mod tests {
             (" ".repeat(100_000), "document"),
         ] {
             let failure = scan(&document, &limits).unwrap_err();
-            assert_eq!(failure.extensions[0], ("limit", Json::String(limit.into())), "{limit}");
+            assert_eq!(failure.extensions[0], ("limit".into(), Json::String(limit.into())), "{limit}");
         }
         assert_eq!(scan("{ ping }", &limits), Ok(()));
     }

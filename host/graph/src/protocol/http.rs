@@ -160,9 +160,8 @@ impl Exchange {
                 let text = "A subscription is sent over a WebSocket, or with Accept: text/event-stream.";
                 return self.refuse(&[Failure::new(code::NOT_STREAMABLE, text)]);
             }
-            let events = Arc::clone(&self.inner.events);
             let opened =
-                subscribe::open(Arc::clone(&schema), plan, own(variables), &self.context, &*events).await;
+                subscribe::open(Arc::clone(&schema), plan, own(variables), &self.context, &self.inner).await;
             return match opened {
                 Ok(feed) => sse::stream(feed, &self.context.principal, &schema.settings, &self.inner.stop),
                 Err(failure) => self.refuse(&[failure]),

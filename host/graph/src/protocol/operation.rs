@@ -8,7 +8,7 @@ use monopod_core::context::Context;
 
 use crate::error::{Failure, code};
 use crate::json::Json;
-use crate::plan::{self, Plan, Variables, authorize, input};
+use crate::plan::{self, Plan, Variables, authorize, cost, input};
 use crate::schema::Schema;
 
 /// The parameters of a GraphQL request.
@@ -79,6 +79,9 @@ impl<'a> Params<'a> {
     ) -> Result<Prepared<'a>, Vec<Failure>> {
         let variables = input::variables(&schema.public, &plan, self.variables)?;
         authorize::authorize(&plan, &variables, &context.principal).map_err(|failure| vec![failure])?;
+        if plan.sized {
+            cost::bounded(&plan, &variables, schema.settings.max_cost).map_err(|failure| vec![failure])?;
+        }
         Ok(Prepared { plan, variables })
     }
 }

@@ -298,7 +298,7 @@ async fn operate(
         Err(failures) => return send(message::error(id, &failures)).await,
     };
     if plan.kind == OperationType::Subscription {
-        let opened = subscribe::open(schema, plan, own(variables), context, &*inner.events).await;
+        let opened = subscribe::open(schema, plan, own(variables), context, inner).await;
         let mut feed = match opened {
             Ok(feed) => feed,
             Err(failure) => return send(message::error(id, &[failure])).await,
@@ -307,6 +307,7 @@ async fn operate(
             match next {
                 Next::Response(response) => send(message::next(id, &response)).await?,
                 Next::Lagged => return Err(Close::TooSlow),
+                Next::Changed => return send(message::error(id, &[subscribe::schema_changed()])).await,
             }
         }
     } else {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{self, Failure, code};
 use crate::settings::Settings;
-use crate::subscribe::Next;
+use crate::subscribe::{Next, schema_changed};
 
 const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 /// A comment: keeps the connection alive and is passed over by clients.
@@ -102,6 +102,7 @@ impl Open {
             () = expired => Failure::new(code::UNAUTHENTICATED, "The token has expired."),
             next_event = self.feed.next() => match next_event {
                 Some(Next::Response(answer)) => return Some(next(&answer).into()),
+                Some(Next::Changed) => schema_changed(),
                 Some(Next::Lagged) => Failure::new(code::SLOW_CONSUMER, "Events came faster than they were taken."),
                 None => {
                     self.ended = true;

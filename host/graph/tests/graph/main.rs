@@ -7,6 +7,8 @@ mod composition;
 mod execution;
 mod hostile;
 mod http;
+mod nested;
+mod release;
 mod socket;
 mod sse;
 mod subscriptions;

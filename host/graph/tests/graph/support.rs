@@ -74,6 +74,8 @@ type Provider { name: String! }
 pub enum Answer {
     /// Status and JSON.
     Json(u16, &'static str),
+    /// The same, made on the spot.
+    Text(u16, String),
     /// Nothing, ever.
     Hang,
     /// A trap.
@@ -86,6 +88,8 @@ pub struct Seen {
     pub component: String,
     pub line: String,
     pub body: String,
+    /// Of the header `x-extra`.
+    pub extra: String,
 }
 
 type Handler = dyn Fn(&Seen) -> Answer + Send + Sync;
@@ -123,6 +127,7 @@ impl Components for Fakes {
                 component: component.to_string(),
                 line: format!("{} {}", parts.method, parts.uri.path_and_query().unwrap()),
                 body: String::from_utf8(body.to_vec()).unwrap(),
+                extra: parts.headers.get("x-extra").map_or("", |value| value.to_str().unwrap()).to_owned(),
             };
             self.seen.lock().unwrap().push(seen.clone());
             let open = self.open.fetch_add(1, Ordering::SeqCst) + 1;
@@ -138,8 +143,13 @@ impl Components for Fakes {
                 }
             }
             match (self.handler)(&seen) {
-                Answer::Json(status, text) => {
-                    let text = if text == "$echo" { seen.body.clone() } else { text.to_owned() };
+                answer @ (Answer::Json(..) | Answer::Text(..)) => {
+                    let (status, text) = match answer {
+                        Answer::Json(status, "$echo") => (status, seen.body.clone()),
+                        Answer::Json(status, text) => (status, text.to_owned()),
+                        Answer::Text(status, text) => (status, text),
+                        _ => unreachable!(),
+                    };
                     let mut response = ::http::Response::new(monopod_core::full(text));
                     *response.status_mut() = status.try_into().unwrap();
                     Ok(response)
@@ -307,10 +317,7 @@ pub fn settings() -> Settings {
 }
 
 pub fn schema(sdl: &str, settings: &Settings) -> Schema {
-    compose(&[contribution("ingestion", sdl)], settings).unwrap_or_else(|found| {
-        let text: Vec<String> = found.iter().map(ToString::to_string).collect();
-        panic!("{}", text.join("\n"))
-    })
+    composed(&[contribution("ingestion", sdl)], settings)
 }
 
 /// A served graph with its fakes.
@@ -328,6 +335,21 @@ pub async fn host(handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> 
 
 pub async fn host_with(
     sdl: &str,
+    settings: Settings,
+    handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+) -> Host {
+    host_of(&[contribution("ingestion", sdl)], settings, handler).await
+}
+
+pub fn composed(contributions: &[Contribution], settings: &Settings) -> Schema {
+    compose(contributions, settings).unwrap_or_else(|found| {
+        let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+        panic!("{}", text.join("\n"))
+    })
+}
+
+pub async fn host_of(
+    contributions: &[Contribution],
     settings: Settings,
     handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
 ) -> Host {
@@ -352,7 +374,7 @@ pub async fn host_with(
         authenticator: Arc::new(Issuer),
         shutdown: shutdown.clone(),
     };
-    let graph = Graph::new(schema(sdl, &settings), parts);
+    let graph = Graph::new(composed(contributions, &settings), parts);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = graph.router().layer(from_fn(front_door));
