@@ -83,6 +83,22 @@ fn edge(edge: &Edge, report: &mut Report<'_>) {
         let message = format!("`health` of [edge] is the front door's own address `{listen}`");
         report.at(health.span.clone(), message, Some("give it another port, for example 8080".into()));
     }
+    let Some(plain) = &edge.plain else { return };
+    let at = &plain.value;
+    let (message, help) = if !at.ip().is_loopback() {
+        (
+            format!("`{at}` is not a loopback address, and tokens must not cross a network in the clear"),
+            format!("write:  plain = \"127.0.0.1:{}\", or let clients use `listen`, with TLS", at.port()),
+        )
+    } else if collide(at, listen) || edge.health.as_ref().is_some_and(|health| collide(at, &health.value)) {
+        (
+            format!("`plain` of [edge] has the address of another listener, `{at}`"),
+            "give it another port, for example 8081".to_owned(),
+        )
+    } else {
+        return;
+    };
+    report.at(plain.span.clone(), message, Some(help));
 }
 
 /// Whether two listeners would ask for one port. Port 0 is a new one each time.
@@ -273,6 +289,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             drain: edge.drain.value.0,
             tls,
             health: edge.health.as_ref().map(|at| at.value),
+            plain: edge.plain.as_ref().map(|at| at.value),
         },
         identity,
         policies: each(&raw.policies.value, |name, policy| {

@@ -52,6 +52,8 @@ pub struct Edge {
     pub tls: Option<Tls>,
     /// Where probes are answered without TLS; never the front door's own address.
     pub health: Option<SocketAddr>,
+    /// Where HTTP/1.1 is spoken without TLS, if anywhere; a loopback address.
+    pub plain: Option<SocketAddr>,
 }
 
 /// The files of a certificate, the platform file's folder already in front.

@@ -29,7 +29,7 @@ section! {
     struct File {
         /// What this platform is and where its files are.
         required platform "platform": Platform, "[platform] with a `name`";
-        /// The front door: one listener, HTTPS only.
+        /// The front door. Outside of this machine it speaks HTTPS only.
         section edge "edge": Edge;
         /// Who issues the tokens that callers bring: either the built-in development
         /// issuer, or one OpenID Connect issuer.
@@ -59,7 +59,7 @@ section! {
 }
 
 section! {
-    /// The front door: one listener, HTTPS only.
+    /// The front door. Outside of this machine it speaks HTTPS only.
     struct Edge {
         /// The address it listens on. Port 0 takes any free one.
         default listen "listen": SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
@@ -76,6 +76,9 @@ section! {
         /// A second address, without TLS, that answers /health/live and /health/ready and
         /// nothing else: for probes that know no certificate.
         optional health "health": SocketAddr;
+        /// A further address of the front door that speaks HTTP/1.1 without TLS, on a
+        /// loopback address only: for a proxy on the same machine, and for load tests.
+        optional plain "plain": SocketAddr;
     }
 }
 

@@ -18,12 +18,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::door::Door;
 use crate::limits::{self, Limits};
+use crate::plain::Names;
 use crate::pulse::{Finding, Pulse};
-use crate::socket::Socket;
+use crate::socket::{Socket, Stream};
 use crate::tls;
 
 /// How a drained front door went.
@@ -37,6 +39,8 @@ pub struct Drained {
 pub(crate) struct Server {
     door: Arc<Door>,
     tls: TlsAcceptor,
+    /// What a request without TLS may call us.
+    names: Arc<Names>,
     limits: Limits,
     drain: Duration,
     /// Cancelled when serving is to end.
@@ -46,7 +50,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(door: Arc<Door>, tls: TlsAcceptor, limits: Limits, drain: Duration) -> Self {
+    pub(crate) fn new(
+        door: Arc<Door>,
+        tls: TlsAcceptor,
+        names: Names,
+        limits: Limits,
+        drain: Duration,
+    ) -> Self {
         let mut http1 = http1::Builder::new();
         // `pulse` keeps the times.
         http1.header_read_timeout(None).max_header_size(limits::HEAD_SIZE).max_buf_size(limits::BUFFER);
@@ -57,25 +67,39 @@ impl Server {
             .max_concurrent_streams(limits::STREAMS)
             .keep_alive_interval(limits::PING)
             .keep_alive_timeout(limits::PING);
-        Self { door, tls, limits, drain, stop: CancellationToken::new(), http1, http2 }
+        Self {
+            door,
+            tls,
+            names: Arc::new(names),
+            limits,
+            drain,
+            stop: CancellationToken::new(),
+            http1,
+            http2,
+        }
     }
 
-    /// Serves until `shutdown`, then drains.
-    pub(crate) async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Drained {
+    /// Serves `listener` with TLS, and `plain` without, until `shutdown`; then drains.
+    pub(crate) async fn run(
+        self,
+        listener: TcpListener,
+        plain: Option<TcpListener>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
         let server = Arc::new(self);
         let places = Arc::new(Semaphore::new(server.limits.connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let (place, stream, peer) = tokio::select! {
+            let (place, stream, peer, way) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = accept(&listener, &places) => accepted,
+                accepted = accept(&listener, plain.as_ref(), &places) => accepted,
             };
-            connections.spawn(server.clone().connection(place, stream, peer));
+            connections.spawn(server.clone().connection(place, stream, peer, way));
         }
-        drop(listener);
+        drop((listener, plain));
         server.stop.cancel();
         server.drained(connections, &places).await
     }
@@ -97,29 +121,36 @@ impl Server {
         Drained { cut }
     }
 
-    async fn connection(self: Arc<Self>, place: OwnedSemaphorePermit, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(
+        self: Arc<Self>,
+        place: OwnedSemaphorePermit,
+        stream: TcpStream,
+        peer: SocketAddr,
+        way: Way,
+    ) {
         // An answer is written at once and whole; waiting to fill a packet only delays it.
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let handshake = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return,
-            handshake = timeout(self.limits.handshake, self.tls.accept(stream)) => handshake,
+        let (stream, names, multiplexed) = match way {
+            Way::Plain => (Stream::Plain(stream), Some(self.names.clone()), false),
+            Way::Tls => {
+                let Some(stream) = self.handshake(stream, peer).await else { return };
+                let multiplexed = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
+                (Stream::Tls(Box::new(stream)), None, multiplexed)
+            }
         };
-        let stream = match handshake {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!(%peer, "TLS handshake did not end in time"),
-        };
-        let multiplexed = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
         let pulse = Pulse::new(multiplexed);
         let io = TokioIo::new(Socket::new(stream, pulse.clone(), place));
         let service = service_fn({
             let (door, pulse) = (self.door.clone(), pulse.clone());
             move |request| {
-                let (door, pulse) = (door.clone(), pulse.clone());
-                async move { Ok::<_, std::convert::Infallible>(door.answer(request, peer, &pulse).await) }
+                let (door, pulse, names) = (door.clone(), pulse.clone(), names.clone());
+                async move {
+                    Ok::<_, std::convert::Infallible>(
+                        door.answer(request, peer, names.as_deref(), &pulse).await,
+                    )
+                }
             }
         });
         if multiplexed {
@@ -128,6 +159,20 @@ impl Server {
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             self.drive(pin!(connection), &pulse, peer).await;
         }
+    }
+
+    async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<TlsStream<TcpStream>> {
+        let handshake = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return None,
+            handshake = timeout(self.limits.handshake, self.tls.accept(stream)) => handshake,
+        };
+        match handshake {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake did not end in time"),
+        }
+        None
     }
 
     /// Polls a connection to its end, and looks after its pulse now and then.
@@ -168,19 +213,35 @@ impl Server {
     }
 }
 
+/// By which of the two listeners a connection came.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Tls,
+    Plain,
+}
+
 /// The next connection, once there is a place for it. Cancel-safe.
 async fn accept(
     listener: &TcpListener,
+    plain: Option<&TcpListener>,
     places: &Arc<Semaphore>,
-) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+) -> (OwnedSemaphorePermit, TcpStream, SocketAddr, Way) {
+    let plainly = async || match plain {
+        Some(plain) => plain.accept().await,
+        None => std::future::pending().await,
+    };
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
             // Never closed; if it were, nobody could be let in.
             std::future::pending::<()>().await;
             continue;
         };
-        match listener.accept().await {
-            Ok((stream, peer)) => return (place, stream, peer),
+        let (accepted, way) = tokio::select! {
+            accepted = listener.accept() => (accepted, Way::Tls),
+            accepted = plainly() => (accepted, Way::Plain),
+        };
+        match accepted {
+            Ok((stream, peer)) => return (place, stream, peer, way),
             Err(error) => {
                 drop(place);
                 tracing::warn!(%error, "a connection could not be accepted");

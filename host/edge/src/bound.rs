@@ -16,6 +16,7 @@ use crate::door::{Door, Parts};
 use crate::identity::Verifier;
 use crate::issuer::Issuer;
 use crate::limits::Limits;
+use crate::plain::Names;
 use crate::probes::Probes;
 use crate::settings::{Identity, Settings};
 use crate::{Error, tls};
@@ -25,6 +26,7 @@ pub struct Bound {
     listener: TcpListener,
     local: SocketAddr,
     health: Option<(TcpListener, SocketAddr)>,
+    plain: Option<(TcpListener, SocketAddr)>,
     public_url: String,
     tls: Arc<ServerConfig>,
     verifier: Arc<Verifier>,
@@ -42,7 +44,7 @@ impl std::fmt::Debug for Bound {
 /// Takes the socket and loads or makes certificates and keys. Blocks for some
 /// milliseconds. Clients may connect from now on; they wait until [`Bound::serve`].
 pub fn bind(settings: Settings) -> Result<Bound, Error> {
-    let Settings { listen, public_url, tls, identity, health, drain, limits } = settings;
+    let Settings { listen, public_url, tls, identity, health, plain, drain, limits } = settings;
     if matches!(identity, Identity::Development { .. }) && !listen.ip().is_loopback() {
         return Err(Error::NotLoopback {
             what: "the built-in issuer ([identity] development = true)",
@@ -50,9 +52,13 @@ pub fn bind(settings: Settings) -> Result<Bound, Error> {
             instead: "[identity] issuer and audience",
         });
     }
+    if let Some(listen) = plain.filter(|plain| !plain.ip().is_loopback()) {
+        return Err(Error::PlainExposed { listen });
+    }
     // The socket first: whoever has it may write to the folders below.
     let listener = TcpListener::bind(listen).map_err(|source| refused("listen", listen, source))?;
-    let health = health.map(probes).transpose()?;
+    let health = health.map(|at| listener_at("health", at)).transpose()?;
+    let plain = plain.map(|at| listener_at("plain", at)).transpose()?;
     let tls = tls::server(&tls, listen)?;
     let local = listener.local_addr().map_err(|source| Error::Listen { key: "listen", listen, source })?;
     let public_url = public(&public_url, local)?;
@@ -69,6 +75,7 @@ pub fn bind(settings: Settings) -> Result<Bound, Error> {
         listener,
         local,
         health,
+        plain,
         public_url,
         tls,
         verifier: Arc::new(verifier),
@@ -78,13 +85,13 @@ pub fn bind(settings: Settings) -> Result<Bound, Error> {
     })
 }
 
-fn probes(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let listener = TcpListener::bind(listen).map_err(|source| refused("health", listen, source))?;
-    let local = listener.local_addr().map_err(|source| Error::Listen { key: "health", listen, source })?;
+/// `key` is that of the address in [edge].
+fn listener_at(key: &'static str, listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let listener = TcpListener::bind(listen).map_err(|source| refused(key, listen, source))?;
+    let local = listener.local_addr().map_err(|source| Error::Listen { key, listen, source })?;
     Ok((listener, local))
 }
 
-/// `key` is that of the address in [edge].
 fn refused(key: &'static str, listen: SocketAddr, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::AddrInUse => Error::PortTaken { key, listen },
@@ -120,6 +127,11 @@ impl Bound {
         self.health.as_ref().map(|(_, local)| *local)
     }
 
+    /// Where HTTP/1.1 is spoken without TLS, if anywhere.
+    pub fn plain_addr(&self) -> Option<SocketAddr> {
+        self.plain.as_ref().map(|(_, local)| *local)
+    }
+
     /// The address clients use, `https://host[:port]` without a slash at its end.
     pub fn public_url(&self) -> &str {
         &self.public_url
@@ -152,6 +164,7 @@ impl Bound {
         };
         let listener = open("listen", self.listener, self.local)?;
         let health = self.health.map(|(listener, at)| open("health", listener, at)).transpose()?;
+        let plain = self.plain.map(|(listener, at)| open("plain", listener, at)).transpose()?;
         let draining = Arc::new(AtomicBool::new(false));
         let probes = Probes::new(parts.ready.clone(), draining.clone());
         let shutdown = async {
@@ -159,11 +172,12 @@ impl Bound {
             draining.store(true, Ordering::Relaxed);
         };
         let door = Door::new(parts, self.verifier, self.issuer, self.limits.body)?;
-        let server = Server::new(Arc::new(door), TlsAcceptor::from(self.tls), self.limits, self.drain);
+        let names = Names::new(&self.public_url);
+        let server = Server::new(Arc::new(door), TlsAcceptor::from(self.tls), names, self.limits, self.drain);
         let drained = match health {
-            None => server.run(listener, shutdown).await,
+            None => server.run(listener, plain, shutdown).await,
             Some(health) => tokio::select! {
-                drained = server.run(listener, shutdown) => drained,
+                drained = server.run(listener, plain, shutdown) => drained,
                 never = probes.answer(health) => match never {},
             },
         };

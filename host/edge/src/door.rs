@@ -25,6 +25,7 @@ use crate::body::{Inbound, Outbound};
 use crate::identity::Verifier;
 use crate::issuer::Issuer;
 use crate::limits::{COMPONENT_BODY, FORM_BODY, GRAPHQL_BODY, REQUEST};
+use crate::plain::Names;
 use crate::pulse::{Flight, Pulse};
 use crate::route::{Route, Table};
 use crate::{Error, blobs, component, health, path};
@@ -94,11 +95,13 @@ impl Door {
         Ok(Self { graphql, components, blobs, ready, table, verifier, issuer, body_time })
     }
 
-    /// Answers one request. Never fails: a failure is an answer too.
+    /// Answers one request. Never fails: a failure is an answer too. `names` are those it may
+    /// call us by, where no certificate vouches for the name.
     pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
+        names: Option<&Names>,
         pulse: &Arc<Pulse>,
     ) -> Response<Outbound> {
         let flight = Flight::begin(pulse);
@@ -111,7 +114,7 @@ impl Door {
         let logged = log.then(|| (parts.method.clone(), parts.version));
         let bodiless = parts.method == Method::HEAD;
 
-        let (label, mut response) = match readable(&parts) {
+        let (label, mut response) = match readable(&parts, names) {
             Err(refusal) => ("refused", *refusal),
             Ok(changed) => {
                 let route = self.table.find(changed.as_deref().unwrap_or(parts.uri.path()));
@@ -205,7 +208,7 @@ impl Door {
 }
 
 /// The normalised path where it differs, if the head can be read in one way only.
-fn readable(parts: &request::Parts) -> Result<Option<String>, Box<Answer>> {
+fn readable(parts: &request::Parts, names: Option<&Names>) -> Result<Option<String>, Box<Answer>> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Box::new(answer::error(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -216,6 +219,12 @@ fn readable(parts: &request::Parts) -> Result<Option<String>, Box<Answer>> {
     // RFC 9112, section 3.2: exactly one.
     if parts.version == Version::HTTP_11 && parts.headers.get_all(header::HOST).iter().count() != 1 {
         return Err(Box::new(answer::malformed("an HTTP/1.1 request has exactly one Host header")));
+    }
+    if let (Some(names), Some(host)) = (names, parts.headers.get(header::HOST))
+        && !host.to_str().is_ok_and(|host| names.include(host))
+    {
+        let why = "without TLS this is reached by the machine's own name or the public one only";
+        return Err(Box::new(answer::error(StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED", why)));
     }
     match path::normalise(parts.uri.path()) {
         Ok(Cow::Borrowed(_)) => Ok(None),

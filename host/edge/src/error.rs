@@ -53,6 +53,15 @@ pub enum Error {
         /// The keys that replace it.
         instead: &'static str,
     },
+    /// A listener without TLS on an address that others can reach.
+    #[error(
+        "[edge] plain is without TLS and only allowed on a loopback address, but it is {listen}. Write plain = \"127.0.0.1:{}\"",
+        listen.port()
+    )]
+    PlainExposed {
+        /// Where.
+        listen: SocketAddr,
+    },
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {}: {fix}", path.display())]
     File {

@@ -27,6 +27,7 @@ mod health;
 mod identity;
 mod issuer;
 mod path;
+mod plain;
 mod probes;
 mod pulse;
 mod route;

@@ -22,6 +22,8 @@ pub struct Settings {
     /// Where `/health/live` and `/health/ready` are answered without TLS, and nothing
     /// else is; none: only behind the front door.
     pub health: Option<SocketAddr>,
+    /// Where HTTP/1.1 is spoken without TLS besides; none: nowhere. Only on a loopback address.
+    pub plain: Option<SocketAddr>,
     /// How long requests may still run after the shutdown signal.
     pub drain: Duration,
     /// Bounds; the defaults are right for phones and browsers.

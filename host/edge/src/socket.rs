@@ -1,4 +1,4 @@
-//! A connection's bytes: TLS below, hyper above.
+//! A connection's bytes: TLS or the bare socket below, hyper above.
 //!
 //! Adds three things to the stream: the connection's place among the permitted number,
 //! which an upgraded WebSocket therefore keeps; its pulse; and a close that does not
@@ -21,8 +21,40 @@ use crate::pulse::Pulse;
 /// How much of an unread body is dropped at a time.
 const SCRATCH: usize = 16 << 10;
 
+/// What bytes come by. The larger one is boxed: one for each connection.
+pub(crate) enum Stream {
+    Tls(Box<TlsStream<TcpStream>>),
+    Plain(TcpStream),
+}
+
+impl Stream {
+    /// The socket below.
+    fn bare(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Tls(stream) => stream.get_mut().0,
+            Self::Plain(stream) => stream,
+        }
+    }
+}
+
+/// The same call for both kinds.
+macro_rules! stream {
+    ($socket:expr, $stream:ident => $call:expr) => {
+        match &mut $socket.stream {
+            Stream::Tls($stream) => {
+                let $stream = Pin::new(&mut **$stream);
+                $call
+            }
+            Stream::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+        }
+    };
+}
+
 pub(crate) struct Socket {
-    tls: TlsStream<TcpStream>,
+    stream: Stream,
     pulse: Arc<Pulse>,
     closing: Closing,
     _place: OwnedSemaphorePermit,
@@ -36,8 +68,8 @@ enum Closing {
 }
 
 impl Socket {
-    pub(crate) fn new(tls: TlsStream<TcpStream>, pulse: Arc<Pulse>, place: OwnedSemaphorePermit) -> Self {
-        Self { tls, pulse, closing: Closing::No, _place: place }
+    pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, pulse, closing: Closing::No, _place: place }
     }
 
     fn wrote<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -53,7 +85,7 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tls).poll_read(cx, buf))?;
+        ready!(stream!(self, stream => stream.poll_read(cx, buf)))?;
         if buf.filled().len() > before {
             self.pulse.heard();
         }
@@ -63,7 +95,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.tls).poll_write(cx, buf);
+        let result = stream!(self, stream => stream.poll_write(cx, buf));
         self.wrote(result)
     }
 
@@ -72,16 +104,19 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.tls).poll_write_vectored(cx, bufs);
+        let result = stream!(self, stream => stream.poll_write_vectored(cx, bufs));
         self.wrote(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tls.is_write_vectored()
+        match &self.stream {
+            Stream::Tls(stream) => stream.is_write_vectored(),
+            Stream::Plain(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.tls).poll_flush(cx);
+        let result = stream!(self, stream => stream.poll_flush(cx));
         self.wrote(result)
     }
 
@@ -90,7 +125,7 @@ impl AsyncWrite for Socket {
         loop {
             match &mut this.closing {
                 Closing::No => {
-                    ready!(Pin::new(&mut this.tls).poll_shutdown(cx))?;
+                    ready!(stream!(this, stream => stream.poll_shutdown(cx)))?;
                     this.closing = if this.pulse.unread() {
                         Closing::Linger(LINGER_SIZE, Box::pin(tokio::time::sleep(LINGER)))
                     } else {
@@ -102,7 +137,7 @@ impl AsyncWrite for Socket {
                 Closing::Linger(left, until) => {
                     let mut scratch = [const { std::mem::MaybeUninit::uninit() }; SCRATCH];
                     let mut scratch = ReadBuf::uninit(&mut scratch);
-                    let over = match Pin::new(this.tls.get_mut().0).poll_read(cx, &mut scratch) {
+                    let over = match Pin::new(this.stream.bare()).poll_read(cx, &mut scratch) {
                         Poll::Ready(Ok(())) if !scratch.filled().is_empty() => {
                             *left = left.saturating_sub(scratch.filled().len());
                             *left == 0

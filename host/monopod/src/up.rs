@@ -2,6 +2,7 @@
 //! check everything, take the socket, open the state, load the components, serve.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -83,6 +84,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     // The socket first: it is what most often fails, and costs nothing.
     let bound = monopod_edge::bind(edge(&plan, &state))?;
     let public_url = bound.public_url().to_owned();
+    let plain = bound.plain_addr();
 
     let hub = Hub::new();
     // Listened to from the first moment that may take long: the first process of a container
@@ -133,7 +135,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         ready: ready(store.clone(), messaging.clone()),
     };
 
-    let marks = Marks { public_url: &public_url, development: bound.development_issuer().is_some() };
+    let marks = Marks { public_url: &public_url, plain, development: bound.development_issuer().is_some() };
     marks.started(&names, &reports, size, began.elapsed());
     let mut door = tokio::spawn(bound.serve(parts, {
         let shutdown = shutdown.clone();
@@ -239,6 +241,7 @@ fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
             }
         },
         health: plan.edge.health,
+        plain: plan.edge.plain,
         drain: plan.edge.drain,
         limits: Default::default(),
     }
@@ -319,6 +322,7 @@ fn ready(store: Arc<SqliteStore>, messaging: Arc<Messaging>) -> monopod_edge::Re
 /// What is printed about the platform.
 struct Marks<'a> {
     public_url: &'a str,
+    plain: Option<SocketAddr>,
     development: bool,
 }
 
@@ -334,6 +338,9 @@ impl Marks<'_> {
         };
         screen::line("bundles", &format!("{}  {size}", names.join(" ")));
         screen::line("monopod", &format!("{}{mark}", self.public_url));
+        if let Some(plain) = self.plain {
+            screen::line("plain", &format!("http://{plain}   (without TLS, for this machine only)"));
+        }
         let memory = resident().map_or(String::new(), |bytes| format!(", {} MB", bytes / 1_000_000));
         screen::line(
             "started",

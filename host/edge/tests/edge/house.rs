@@ -56,6 +56,8 @@ pub struct House {
     pub port: u16,
     /// The listener for probes, if there is one.
     pub health: Option<SocketAddr>,
+    /// The listener without TLS, if there is one.
+    pub plain: Option<SocketAddr>,
     pub behind: Arc<Behind>,
     pub folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -69,6 +71,7 @@ pub fn settings(folder: &TempDir) -> Settings {
         tls: Tls::SelfSigned { folder: folder.path().join("tls") },
         identity: Identity::Development { folder: folder.path().join("identity") },
         health: None,
+        plain: None,
         drain: PATIENCE,
         limits: Limits::default(),
     }
@@ -89,6 +92,7 @@ impl House {
     pub fn serve(bound: Bound, folder: TempDir) -> Self {
         let behind = Arc::new(Behind::default());
         let (port, health) = (bound.local_addr().port(), bound.health_addr());
+        let plain = bound.plain_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let parts = parts(&behind);
         let task = tokio::spawn(async move {
@@ -97,7 +101,7 @@ impl House {
             };
             bound.serve(parts, shutdown).await.unwrap()
         });
-        Self { port, health, behind, folder, stop: Some(stop), task: Some(task) }
+        Self { port, health, plain, behind, folder, stop: Some(stop), task: Some(task) }
     }
 
     pub fn ca(&self) -> PathBuf {
