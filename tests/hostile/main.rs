@@ -10,8 +10,10 @@
     reason = "a suite stops at the first surprise"
 )]
 
+mod functions;
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -223,25 +225,62 @@ async fn compiled_code_is_cached_and_a_damaged_cache_is_made_again() {
     let folder = house.folder.clone();
     assert_eq!(House::load(&folder, limits()).compiled, Compiled::Cached);
 
-    let cached = std::fs::read_dir(folder.path().join("cache"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|e| e == "cwasm"))
-        .unwrap();
+    let cached = compiled(&folder);
     let good = std::fs::read(&cached).unwrap();
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
     for damaged in [flipped, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), vec![7; 5_000]]
     {
-        std::fs::write(&cached, damaged).unwrap();
+        replace(&cached, &damaged);
         let again = House::load(&folder, limits());
         assert_eq!(again.compiled, Compiled::Now);
         assert_eq!(again.get("/hello").await.unwrap(), "hello");
     }
+    // Another installation's file, sound as it is, and one that everybody could have written.
+    let other = House::new().await;
+    std::fs::rename(compiled(&other.folder), &cached).unwrap();
+    assert_eq!(House::load(&folder, limits()).compiled, Compiled::Now);
+    std::fs::set_permissions(&cached, std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(House::load(&folder, limits()).compiled, Compiled::Now);
+    assert_eq!(House::load(&folder, limits()).compiled, Compiled::Cached);
     // Another installation's key: its files are not ours.
     std::fs::write(folder.path().join("cache/seal.key"), [9; 32]).unwrap();
     assert_eq!(House::load(&folder, limits()).compiled, Compiled::Now);
+}
+
+/// The one file of compiled code.
+fn compiled(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    let mut files =
+        std::fs::read_dir(folder.path().join("cache")).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|end| end == "cwasm")).unwrap()
+}
+
+/// As a copy that was brought back would: a file that is mapped must not be written to.
+fn replace(file: &std::path::Path, content: &[u8]) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, content).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
+#[test]
+fn starts_at_once_share_a_folder_of_compiled_code() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                runtime.block_on(async {
+                    let house = House::load(&folder, limits());
+                    assert_eq!(house.get("/hello").await.unwrap(), "hello");
+                });
+            });
+        }
+    });
+    let house = House::load(&folder, limits());
+    assert_eq!(house.compiled, monopod_engine::Compiled::Cached);
+    let left = std::fs::read_dir(folder.path().join("cache")).unwrap().count();
+    assert_eq!(left, 2, "the key and the code, nothing half written");
 }
 
 #[tokio::test]

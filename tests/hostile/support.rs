@@ -66,6 +66,32 @@ impl House {
         wasm: PathBuf,
         digest: &str,
     ) -> Result<Self, monopod_engine::Error> {
+        let grants = Grants {
+            call: [probe()].into(),
+            publish: [topic("probe.out")].into(),
+            consume: [topic("probe.in")].into(),
+            buckets: ["counters".parse().unwrap()].into(),
+            blobs: BTreeSet::new(),
+            timers: true,
+        };
+        Self::granting(folder, limits, wasm, digest, grants)
+    }
+
+    /// A function in the probe's place, with a bucket.
+    pub fn function(bundle: &str) -> Self {
+        let bundle = monopod_tests::bundle(bundle);
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let grants = Grants { buckets: ["counters".parse().unwrap()].into(), ..Grants::default() };
+        Self::granting(&folder, limits(), bundle.wasm, &bundle.wasm_digest, grants).unwrap()
+    }
+
+    fn granting(
+        folder: &Arc<TempDir>,
+        limits: Limits,
+        wasm: PathBuf,
+        digest: &str,
+        grants: Grants,
+    ) -> Result<Self, monopod_engine::Error> {
         // A store of its own for each: one folder is open once at a time.
         let state = folder.path().join(format!("state-{}", uuid::Uuid::new_v4()));
         let topology = monopod_state::Topology {
@@ -88,20 +114,14 @@ impl House {
             digest: digest.to_owned(),
             schema: None,
             settings: Default::default(),
-            grants: Grants {
-                call: [probe()].into(),
-                publish: [topic("probe.out")].into(),
-                consume: [topic("probe.in")].into(),
-                buckets: ["counters".parse().unwrap()].into(),
-                blobs: BTreeSet::new(),
-                timers: true,
-            },
+            grants,
             limits,
         };
         let settings = monopod_engine::Settings {
             cache: folder.path().join("cache"),
             store: store.clone(),
             blobs: Arc::new(blobs),
+            progress: Box::new(|_| {}),
         };
         let (engine, reports) = Engine::load(settings, vec![component])?;
         Ok(Self { folder: folder.clone(), engine, store, compiled: reports[0].compiled })

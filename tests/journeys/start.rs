@@ -105,15 +105,19 @@ async fn a_damaged_cache_of_compiled_code_is_made_again_and_the_platform_serves(
     let shared = std::fs::read_link(&cache).unwrap();
     std::fs::remove_file(&cache).unwrap();
     copy(&shared, &cache);
-    let entry = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
-    let code =
-        entry.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&component));
-    let code = code.expect("the component is in the cache");
+    // The newest: the shared cache may still have what an older engine compiled.
+    let files = std::fs::read_dir(&shared).unwrap().map(|entry| entry.unwrap());
+    let code = files
+        .filter(|file| file.file_name().to_str().unwrap().starts_with(&component))
+        .max_by_key(|file| file.metadata().unwrap().modified().unwrap());
+    let code = cache.join(code.expect("the component is in the cache").file_name());
     let good = std::fs::read(&code).unwrap();
     let house = {
         let mut bytes = good.clone();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
+        // It is read-only, and replaced as a copy that is brought back would replace it.
+        std::fs::remove_file(&code).unwrap();
         std::fs::write(&code, bytes).unwrap();
         house.again(&Platform::trackunit()).await
     };

@@ -14,6 +14,7 @@ mod instances;
 mod invoke;
 mod load;
 mod output;
+mod priority;
 mod runtime;
 mod ticker;
 
@@ -36,6 +37,19 @@ pub struct Settings {
     pub store: Arc<dyn Store>,
     /// Large objects.
     pub blobs: Arc<dyn Blobs>,
+    /// Told before each component that has to be compiled, which can take seconds.
+    pub progress: Box<dyn Fn(Progress<'_>) + Send>,
+}
+
+/// A component is about to be compiled.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Which.
+    pub component: &'a ComponentName,
+    /// The how manieth, from 1.
+    pub number: usize,
+    /// Of so many that have to be.
+    pub of: usize,
 }
 
 /// Why a component cannot run. The text names the component and the fix.
@@ -64,7 +78,7 @@ pub enum Error {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "component `{0}` exports nothing that is served here\n  fix: export wasi:http/incoming-handler@0.2, monopod:messaging/handler@0.1.0 or monopod:timers/handler@0.1.0"
+        "component `{0}` exports nothing that is served here\n  fix: export wasi:http/incoming-handler@0.2, monopod:function/handler@0.1.0, monopod:messaging/handler@0.1.0 or monopod:timers/handler@0.1.0"
     )]
     NothingServed(ComponentName),
     /// It is given messages or timers but has no handler for them.
@@ -114,11 +128,18 @@ impl Engine {
         let linker = capability::linker(&engine).map_err(|e| Error::Engine(format!("{e:#}")))?;
         let mut loaded = HashMap::new();
         let mut reports = Vec::new();
-        // One after another: the compiler uses every core for one component already.
-        for component in components {
-            let (code, compiled) = cache.component(&engine, &component)?;
-            reports.push(Report { component: component.name.clone(), compiled });
-            loaded.insert(component.name.clone(), Arc::new(load::link(&linker, code, component)?));
+        for (component, compiled) in load::all(&engine, &cache, &linker, components, &settings.progress)? {
+            let name = component.component.name.clone();
+            reports.push(Report { component: name.clone(), compiled });
+            loaded.insert(name, Arc::new(component));
+        }
+        // Nobody waits for it, and a process that ends meanwhile has lost nothing.
+        let tidy = std::thread::Builder::new().name("prune".into()).spawn(move || {
+            priority::lower();
+            cache.prune();
+        });
+        if let Err(error) = tidy {
+            tracing::debug!(%error, "old compiled code is not looked for");
         }
         let ticker = ticker::Ticker::start(engine);
         let shared = Arc::new_cyclic(|this| Shared {

@@ -1,28 +1,70 @@
 //! From compiled code to something that can be instantiated and called.
 
+use ::http::uri::Authority;
 use monopod_core::component::Component;
+use rayon::prelude::*;
+use wasmtime::Engine;
 use wasmtime::component::{Component as Code, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as http;
 
-use crate::Error;
-use crate::bindings::exports::monopod::{messaging, timers};
+use crate::bindings::exports::monopod::{function, messaging, timers};
+use crate::cache::{Cache, Compiled};
 use crate::guest::Guest;
 use crate::instances::Places;
+use crate::{Error, Progress};
 
 /// A component that is ready.
 pub(crate) struct Loaded {
     pub(crate) component: Component,
+    /// `<name>.internal`: what requests to it are addressed to.
+    pub(crate) authority: Authority,
     /// Its settings, in the shape WASI wants them.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) instance: InstancePre<Guest>,
     pub(crate) http: Option<http::GuestIndices>,
+    pub(crate) function: Option<function::handler::GuestIndices>,
     pub(crate) messages: Option<messaging::handler::GuestIndices>,
     pub(crate) timers: Option<timers::handler::GuestIndices>,
     /// Where its calls run.
     pub(crate) places: Places,
 }
 
-pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Loaded, Error> {
+/// Makes all components ready, in their order. What is cached is loaded on all cores at once;
+/// what is not is compiled one after another, because the compiler uses every core for one already.
+pub(crate) fn all(
+    engine: &Engine,
+    cache: &Cache,
+    linker: &Linker<Guest>,
+    components: Vec<Component>,
+    progress: &dyn Fn(Progress<'_>),
+) -> Result<Vec<(Loaded, Compiled)>, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(cores.min(components.len()))
+        .thread_name(|at| format!("load-{at}"))
+        .build()
+        .map_err(|error| Error::Engine(error.to_string()))?;
+    let cached: Vec<Option<Code>> =
+        threads.install(|| components.par_iter().map(|component| cache.cached(engine, component)).collect());
+    let of = cached.iter().filter(|code| code.is_none()).count();
+    let mut number = 0;
+    let mut ready = Vec::with_capacity(components.len());
+    for (component, code) in components.into_iter().zip(cached) {
+        ready.push(match code {
+            Some(code) => (component, code, Compiled::Cached),
+            None => {
+                number += 1;
+                progress(Progress { component: &component.name, number, of });
+                let code = cache.compile(engine, &component)?;
+                (component, code, Compiled::Now)
+            }
+        });
+    }
+    let link = |(component, code, compiled)| Ok((link(linker, code, component)?, compiled));
+    threads.install(|| ready.into_par_iter().map(link).collect())
+}
+
+fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Loaded, Error> {
     let instance = linker.instantiate_pre(&code).map_err(|e| Error::Invalid {
         component: component.name.clone(),
         reason: format!(
@@ -33,10 +75,11 @@ pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> 
     // shape with the right name never gets past the linker's type check of its imports,
     // so missing is all it can mean.
     let http = http::GuestIndices::new(&instance).ok();
+    let function = function::handler::GuestIndices::new(&instance).ok();
     let messages = messaging::handler::GuestIndices::new(&instance).ok();
     let timers = timers::handler::GuestIndices::new(&instance).ok();
 
-    if http.is_none() && messages.is_none() && timers.is_none() {
+    if http.is_none() && function.is_none() && messages.is_none() && timers.is_none() {
         return Err(Error::NothingServed(component.name));
     }
     let no_handler = |what, export| Error::NoHandler { component: component.name.clone(), what, export };
@@ -46,7 +89,11 @@ pub(crate) fn link(linker: &Linker<Guest>, code: Code, component: Component) -> 
     if component.grants.timers && timers.is_none() {
         return Err(no_handler("timers", "monopod:timers/handler@0.1.0"));
     }
+    // Names have only characters that hosts may have.
+    let authority = format!("{}.internal", component.name)
+        .parse()
+        .map_err(|error| Error::Engine(format!("component `{}`: {error}", component.name)))?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let places = Places::new(component.limits.concurrency);
-    Ok(Loaded { component, environment, instance, http, messages, timers, places })
+    Ok(Loaded { component, authority, environment, instance, http, function, messages, timers, places })
 }

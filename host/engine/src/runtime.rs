@@ -54,6 +54,9 @@ pub(crate) fn engine(components: &[Component]) -> Result<Engine, Error> {
         .memory_init_cow(true)
         .max_wasm_stack(MAX_STACK)
         .async_stack_size(ASYNC_STACK)
+        // Tables for debuggers and traces of guests, which nobody here reads: a fifth of each file.
+        .generate_address_map(false)
+        .native_unwind_info(false)
         // Stacks come from the pool and hold only what earlier calls left: invisible to a guest.
         .async_stack_zeroing(false);
     Engine::new(&config).map_err(|e| Error::Engine(format!("{e:#}")))

@@ -1,6 +1,7 @@
 //! `monopod up`: starts the platform, serves, drains. A script from top to bottom:
 //! check everything, take the socket, open the state, load the components, serve.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ use crate::{FAILED, USAGE, screen, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
 const EDGE: &str = "edge";
+
+/// Between two lines that say what is compiled.
+const COMPILING: Duration = Duration::from_secs(1);
 
 /// Between two looks whether the state is free: short against the start of a pod.
 const LOCK_LOOK: Duration = Duration::from_millis(50);
@@ -98,8 +102,12 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let Some(blobs) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
     let blobs = blobs?;
     let blobs: Arc<LocalBlobs> = Arc::new(blobs);
-    let settings =
-        monopod_engine::Settings { cache: state.join("cache"), store: store.clone(), blobs: blobs.clone() };
+    let settings = monopod_engine::Settings {
+        cache: state.join("cache"),
+        store: store.clone(),
+        blobs: blobs.clone(),
+        progress: Box::new(compiling()),
+    };
     let names: Vec<String> = components.iter().map(|c| c.name.to_string()).collect();
     let load = tokio::task::spawn_blocking(move || Engine::load(settings, components));
     let Some(loaded) = signals.unless_stopped(load).await else { return Ok(ExitCode::from(FAILED)) };
@@ -114,17 +122,20 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         messaging_settings(&plan),
         shutdown.clone(),
     );
-    let graph = monopod_graph::Graph::new(
-        schema,
-        monopod_graph::Parts {
-            components: engine.clone(),
-            events: messaging.clone(),
-            authenticator: bound.authenticator(),
-            shutdown: shutdown.clone(),
-        },
-    );
+    let graphql = match schema {
+        None => monopod_graph::absent(),
+        Some(schema) => {
+            let parts = monopod_graph::Parts {
+                components: engine.clone(),
+                events: messaging.clone(),
+                authenticator: bound.authenticator(),
+                shutdown: shutdown.clone(),
+            };
+            monopod_graph::Graph::new(schema, parts).router()
+        }
+    };
     let parts = monopod_edge::Parts {
-        graphql: graph.router(),
+        graphql,
         components: engine,
         exposed: plan
             .components
@@ -244,6 +255,18 @@ fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
         plain: plan.edge.plain,
         drain: plan.edge.drain,
         limits: Default::default(),
+    }
+}
+
+/// Says what is compiled: the first, and then now and then.
+fn compiling() -> impl Fn(monopod_engine::Progress<'_>) + Send {
+    let said = Cell::new(None::<Instant>);
+    move |progress| {
+        if said.get().is_none_or(|at| at.elapsed() >= COMPILING) {
+            said.set(Some(Instant::now()));
+            let monopod_engine::Progress { component, number, of } = progress;
+            screen::line("compiling", &format!("{component} ({number} of {of}), once for each version"));
+        }
     }
 }
 

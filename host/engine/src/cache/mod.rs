@@ -1,0 +1,207 @@
+//! Compiled code on disk, so that a start takes milliseconds.
+//!
+//! Loading compiled code is running native code, so every file is sealed with a key
+//! that only this installation has ([`seal`]). A file that is damaged, foreign, or made for
+//! another engine is said to be so and made again. One that is sound is mapped: its pages are
+//! read when they are first run, and shared by all processes that map them.
+//!
+//! A file is the code, then its seal; its name says of which component and for which engine,
+//! settings and processor. Files are written under another name and then renamed, so any number
+//! of processes may share the folder. A mapped file must never be written to in place.
+
+mod prune;
+mod seal;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use monopod_core::component::Component;
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component as Code;
+
+use crate::{Error, priority};
+use seal::Seal;
+
+/// How the names of files of code end.
+const ENDING: &str = "cwasm";
+/// How those of files end that are being written.
+const TEMPORARY: &str = "tmp";
+/// How exact a file's time of last use is: a start does not write to every file that it loads.
+const USED: Duration = Duration::from_secs(86_400);
+
+/// Where a component's code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compiled {
+    /// From the cache.
+    Cached,
+    /// Compiled now; for the first time, or since the cached file would not do.
+    Now,
+}
+
+pub(crate) struct Cache {
+    folder: PathBuf,
+    seal: Seal,
+    /// Names engine version, settings and CPU features.
+    compatibility: String,
+    /// Names of the files that this start has loaded.
+    used: Mutex<HashSet<OsString>>,
+}
+
+impl Cache {
+    pub(crate) fn open(folder: PathBuf, engine: &Engine) -> Result<Self, Error> {
+        let failed = |source| Error::Cache { path: folder.clone(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        let seal = Seal::open(&folder).map_err(failed)?;
+        Ok(Self { seal, compatibility: compatibility(engine), used: Mutex::default(), folder })
+    }
+
+    /// Removes what is no longer needed. Takes some milliseconds; to be called once all is loaded.
+    pub(crate) fn prune(&self) {
+        let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
+        prune::prune(&self.folder, &used);
+    }
+
+    /// The component's code, if it is here and sound.
+    pub(crate) fn cached(&self, engine: &Engine, component: &Component) -> Option<Code> {
+        self.load(engine, &self.name(component), component)
+    }
+
+    /// Compiles the component and puts its code here.
+    pub(crate) fn compile(&self, engine: &Engine, component: &Component) -> Result<Code, Error> {
+        let invalid = |reason: String| Error::Invalid { component: component.name.clone(), reason };
+        let wasm = fs::read(&component.wasm).map_err(|e| {
+            invalid(format!("{}: {e}\n  fix: build the bundle again", component.wasm.display()))
+        })?;
+        let found = format!("sha256:{}", hex::encode(Sha256::digest(&wasm)));
+        if found != component.digest {
+            return Err(invalid(format!(
+                "{} was changed since its bundle was opened: its digest is {found}\n  fix: start again",
+                component.wasm.display()
+            )));
+        }
+        let compiled = compile(engine, &wasm).map_err(|e| invalid(explain(&wasm, &e)))?;
+        let name = self.name(component);
+        if let Err(error) = self.store(&name, &compiled) {
+            // The next start compiles again; this one goes on.
+            tracing::warn!(component = %component.name, folder = %self.folder.display(), %error, "compiled code could not be cached");
+        } else if let Some(code) = self.load(engine, &name, component) {
+            return Ok(code);
+        }
+        deserialize(engine, &compiled).map_err(|e| invalid(format!("{e:#}")))
+    }
+
+    fn name(&self, component: &Component) -> String {
+        format!("{}-{}.{ENDING}", component.digest.replace(':', "-"), self.compatibility)
+    }
+
+    /// The code in the file of this name, if it is there and may be loaded.
+    fn load(&self, engine: &Engine, name: &str, component: &Component) -> Option<Code> {
+        let path = self.folder.join(name);
+        let refused = |why: &str| {
+            tracing::warn!(component = %component.name, file = %path.display(), why, "cached code refused; compiling again");
+        };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                refused(&error.to_string());
+                return None;
+            }
+        };
+        self.seal.check(name, &mut file).map_err(|why| refused(&why)).ok()?;
+        let code = map(engine, &file).map_err(|error| refused(&format!("{error:#}"))).ok()?;
+        touch(&file);
+        if let Ok(mut used) = self.used.lock() {
+            used.insert(name.into());
+        }
+        Some(code)
+    }
+
+    /// Writes a file of this name, whole or not at all. A power cut may leave it torn: then its
+    /// seal says so, and waiting for the disk would gain nothing.
+    fn store(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        let file = self.folder.join(name);
+        let temporary = temporary(&file);
+        // Read-only, because it will be mapped.
+        let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&temporary)?;
+        let written = out.write_all(code).and_then(|()| out.write_all(&self.seal.of(name, code)));
+        written.and_then(|()| fs::rename(&temporary, &file)).inspect_err(|_| {
+            // A full disk is not helped by half a file.
+            let _left = fs::remove_file(&temporary);
+        })
+    }
+}
+
+/// A name beside `file` that nobody else writes to.
+fn temporary(file: &Path) -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    file.with_extension(format!("{}-{number}.{TEMPORARY}", std::process::id()))
+}
+
+/// Remembers when the file was last of use.
+fn touch(file: &File) {
+    let modified = file.metadata().and_then(|meta| meta.modified());
+    if modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > USED)) {
+        // It may be another user's; then it is pruned too early and compiled again.
+        let _old = file.set_modified(std::time::SystemTime::now());
+    }
+}
+
+/// Compiles with threads of its own: with them goes what the compiler needed. rayon's common pool
+/// would live on and keep some 50 MB for its next work, of which there is none.
+fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    let threads = rayon::ThreadPoolBuilder::new()
+        .thread_name(|at| format!("compile-{at}"))
+        // What is served meanwhile comes first.
+        .start_handler(|_| priority::lower())
+        .build()?;
+    threads.install(|| engine.precompile_component(wasm))
+}
+
+/// Maps the very file that was checked: by its descriptor, because another may have its name by now.
+fn map(engine: &Engine, file: &File) -> wasmtime::Result<Code> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: the file carries a seal that only this installation can make over exactly these
+    // bytes, nobody else may write to it, and whoever replaces it leaves this one as it is.
+    #[expect(unsafe_code, reason = "compiled code can only be loaded this way; its seal was checked")]
+    unsafe {
+        Code::deserialize_file(engine, path)
+    }
+}
+
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Code> {
+    // SAFETY: `code` was made by this process.
+    #[expect(unsafe_code, reason = "compiled code can only be loaded this way")]
+    unsafe {
+        Code::deserialize(engine, code)
+    }
+}
+
+/// What wasmtime says code must match to be loaded, as a short file name part.
+fn compatibility(engine: &Engine) -> String {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Says what was given instead of a component, where that can be told.
+fn explain(wasm: &[u8], error: &wasmtime::Error) -> String {
+    match wasm.get(..8) {
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            "it is a core module, not a component\n  fix: build for the target wasm32-wasip2".into()
+        }
+        Some([0, b'a', b's', b'm', ..]) => format!("{error:#}"),
+        _ => "it is not WebAssembly\n  fix: build the bundle again".into(),
+    }
+}
