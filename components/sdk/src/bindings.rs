@@ -29,6 +29,7 @@ pub mod imports {
             "../../wit/state",
             "../../wit/timers",
             "../../wit/blobs",
+            "../../wit/function",
             "../../wit/platform",
         ],
         generate_all,
@@ -53,6 +54,7 @@ macro_rules! exporting {
                     "../../wit/state",
                     "../../wit/timers",
                     "../../wit/blobs",
+                    "../../wit/function",
                     "../../wit/platform",
                 ],
                 pub_export_macro: true,
@@ -80,6 +82,9 @@ macro_rules! exporting {
 
 exporting!(http_service, "monopod:platform/http-service", "monopod_sdk::bindings::http_service", {
     pub use exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam};
+});
+exporting!(function, "monopod:platform/function", "monopod_sdk::bindings::function", {
+    pub use exports::monopod::function::handler::{Call, Error, Field, Guest, Kind, Problem};
 });
 exporting!(message_handler, "monopod:platform/message-handler", "monopod_sdk::bindings::message_handler", {
     pub use exports::monopod::messaging::handler::{Guest, Message, Outcome};

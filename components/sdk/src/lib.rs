@@ -1,10 +1,11 @@
 //! What a component written in Rust needs to run in monopod.
 //!
 //! A component is an ordinary library of crate type `cdylib`. It implements one or more of
-//! three traits and exports them:
+//! four traits and exports them:
 //!
 //! - [`Http`] answers requests: its REST interface, behind GraphQL, called by other
 //!   components, or exposed by the front door;
+//! - [`Function`] answers bytes with bytes, without HTTP around them: the shortest way;
 //! - [`Messages`] handles the messages of the topics it is granted to consume;
 //! - [`TimerEvents`] handles the timers it has set.
 //!
@@ -82,6 +83,13 @@ pub trait Http {
     fn handle(request: Request) -> Result<Response, Problem>;
 }
 
+/// A component that answers bytes with bytes.
+pub trait Function {
+    /// Answers one call of the function `name`: path and query of the request, as
+    /// `/v1/price?currency=EUR`. A [`Problem`] reaches the caller as an error of its kind.
+    fn handle(name: &str, body: Vec<u8>) -> Result<Vec<u8>, Problem>;
+}
+
 /// A component that consumes topics.
 pub trait Messages {
     /// Handles one message; called again after a failure. Its effects happen once.
@@ -94,8 +102,8 @@ pub trait TimerEvents {
     fn fire(timer: Timer) -> Result<(), Failure>;
 }
 
-/// Exports what a component implements: `export!(Name: http, messages, timers)`, with those
-/// of the three that it has. Once per component. Does nothing in a native build, so that the
+/// Exports what a component implements: `export!(Name: http, function, messages, timers)`, with those
+/// of the four that it has. Once per component. Does nothing in a native build, so that the
 /// same crate runs its tests there.
 #[macro_export]
 macro_rules! export {
@@ -121,6 +129,17 @@ macro_rules! __export {
             }
         }
         $crate::bindings::http_service::export!(HttpShell with_types_in $crate::bindings::http_service);
+    };
+    (function $component:ident) => {
+        struct FunctionShell;
+        impl $crate::bindings::function::Guest for FunctionShell {
+            fn handle(
+                call: $crate::bindings::function::Call,
+            ) -> Result<Vec<u8>, $crate::bindings::function::Error> {
+                $crate::shell::function::<$component>(call)
+            }
+        }
+        $crate::bindings::function::export!(FunctionShell with_types_in $crate::bindings::function);
     };
     (messages $component:ident) => {
         struct MessageShell;

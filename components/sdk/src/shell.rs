@@ -9,7 +9,7 @@ use crate::bindings::imports::monopod::messaging::types as messaging;
 use crate::bindings::imports::wasi::cli::stderr::get_stderr;
 use crate::bindings::imports::wasi::http::types as wasi;
 use crate::bindings::imports::wasi::io::streams::{InputStream, OutputStream, StreamError};
-use crate::bindings::timer_handler;
+use crate::bindings::{function as wit, timer_handler};
 use crate::http::{Method, Problem, Request, Response};
 use crate::ports::{Failure, Message, Millis, Timer};
 
@@ -34,6 +34,27 @@ pub fn http<C: crate::Http>(request: wasi::IncomingRequest, out: wasi::ResponseO
         Err(problem) => problem.into(),
     };
     respond(response, out);
+}
+
+/// Answers one call with `C`.
+pub fn function<C: crate::Function>(call: wit::Call) -> Result<Vec<u8>, wit::Error> {
+    C::handle(&call.name, call.body).map_err(|problem| match problem {
+        Problem::Fields(fields) => wit::Error::Fields(
+            fields.0.into_iter().map(|(name, wrong)| wit::Field { name: name.into(), wrong }).collect(),
+        ),
+        Problem::Status { status, code, error } => {
+            let kind = match status {
+                400 => wit::Kind::Invalid,
+                401 | 403 => wit::Kind::Denied,
+                404 => wit::Kind::NotFound,
+                409 => wit::Kind::Conflict,
+                413 => wit::Kind::TooLarge,
+                503 => wit::Kind::Unavailable,
+                _ => wit::Kind::Other,
+            };
+            wit::Error::Problem(wit::Problem { kind, code: code.into(), text: error })
+        }
+    })
 }
 
 /// Handles one message with `C`.

@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "../../wit/messaging",
         "../../wit/timers",
         "../../wit/blobs",
+        "../../wit/function",
     ],
     inline: "
         package monopod:host;
@@ -21,6 +22,7 @@ wasmtime::component::bindgen!({
             import monopod:messaging/publisher@0.1.0;
             import monopod:timers/timers@0.1.0;
             import monopod:blobs/blobs@0.1.0;
+            export monopod:function/handler@0.1.0;
             export monopod:messaging/handler@0.1.0;
             export monopod:timers/handler@0.1.0;
         }

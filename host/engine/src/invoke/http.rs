@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery};
 use http_body_util::BodyExt;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
@@ -29,8 +30,10 @@ impl Shared {
         context: &Context,
     ) -> Result<http::Response<Body>, Error> {
         let loaded = self.loaded(component)?;
-        if loaded.http.is_none() {
-            return Err(Error::NotServed(component.clone()));
+        match (&loaded.http, &loaded.function) {
+            (Some(_), _) => {}
+            (None, Some(handler)) => return self.function(loaded, handler, request, context).await,
+            (None, None) => return Err(Error::NotServed(component.clone())),
         }
         let call = self.enter(loaded, context).await?;
         let (parts, body) = request.into_parts();
@@ -38,7 +41,7 @@ impl Shared {
             Ok(body) => body,
             Err(unread) => return Ok(refusal(&unread)),
         };
-        let parts = prepare(parts, component, &call.context);
+        let parts = prepare(parts, loaded.authority.clone(), &call.context);
         call.run(Cause::Request, |store, instance| {
             let request = http::Request::from_parts(parts.clone(), body.clone());
             Box::pin(answer(store, instance, request))
@@ -48,24 +51,17 @@ impl Shared {
 }
 
 /// A request as the guest will see it: addressed to it, with the ids of its action.
-fn prepare(
-    mut parts: http::request::Parts,
-    component: &ComponentName,
-    context: &Context,
-) -> http::request::Parts {
-    let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
-    let uri = http::Uri::builder()
-        .scheme("http")
-        .authority(format!("{component}.internal"))
-        .path_and_query(path)
-        .build();
-    // The path came out of a URI, the name is checked: it cannot fail.
-    parts.uri = uri.unwrap_or_default();
-    let text = |value: String| HeaderValue::from_maybe_shared(Bytes::from(value));
-    if let Ok(value) = text(context.correlation.to_string()) {
+fn prepare(mut parts: http::request::Parts, authority: Authority, context: &Context) -> http::request::Parts {
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(http::uri::Scheme::HTTP);
+    uri.authority = Some(authority);
+    uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    // It has all three, and each is one already: it cannot fail.
+    parts.uri = http::Uri::from_parts(uri).unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(context.correlation.as_str()) {
         parts.headers.insert(CORRELATION, value);
     }
-    if let Ok(value) = text(context.trace.traceparent()) {
+    if let Ok(value) = HeaderValue::from_bytes(&context.trace.traceparent()) {
         parts.headers.insert(TRACEPARENT, value);
     }
     parts
@@ -129,13 +125,13 @@ async fn gather(
 }
 
 /// Why a body could not be read.
-enum Unread {
+pub(super) enum Unread {
     TooLarge,
     Interrupted,
 }
 
 /// The whole body, if it is not larger than `limit` bytes.
-async fn read<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
+pub(super) async fn read<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -160,7 +156,7 @@ where
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-fn refusal(unread: &Unread) -> http::Response<Body> {
+pub(super) fn refusal(unread: &Unread) -> http::Response<Body> {
     let (status, text) = match unread {
         Unread::TooLarge => (
             http::StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,9 +1,10 @@
 //! Calls of components: what `core`'s port promises, one module for each kind of call.
 //!
 //! [`call`] is the life of every call (a place, an instance, the guest's code, the commit);
-//! [`http`], [`message`] and [`timer`] say what is handed to the guest and what comes back.
+//! [`http`], [`function`], [`message`] and [`timer`] say what is handed to the guest and what comes back.
 
 mod call;
+mod function;
 mod http;
 mod message;
 mod timer;
