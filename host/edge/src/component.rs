@@ -1,6 +1,7 @@
 //! A component's own REST interface, under the prefix the platform file gives it.
 
 use axum::body::Body;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use monopod_core::context::Context;
@@ -25,19 +26,14 @@ pub(crate) async fn call(
     if body.declares_too_much() {
         return answer::too_large(crate::limits::COMPONENT_BODY);
     }
-    let query = parts.uri.query();
-    let target = match query {
-        Some(query) => format!("http://{name}.internal{path}?{query}"),
-        None => format!("http://{name}.internal{path}"),
-    };
-    let Ok(uri) = target.parse::<Uri>() else {
+    let Some(target) = target(&parts.uri, path) else {
         return answer::malformed("the path and query cannot be read");
     };
     let fault = body.watch();
     let mut request =
         Request::new(if body.is_empty() { monopod_core::full("") } else { body.boxed_unsync() });
     *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = uri;
+    *request.uri_mut() = target.into();
     *request.headers_mut() = parts.headers;
     headers::strip_request(request.headers_mut());
 
@@ -58,6 +54,15 @@ pub(crate) async fn call(
             let failure = monopod_core::invoke::Error::TimedOut(name.clone());
             answer::failed(&failure, &context.correlation)
         }
+    }
+}
+
+/// Path and query as the component sees them; nearly always those that were sent.
+fn target(sent: &Uri, path: &str) -> Option<PathAndQuery> {
+    match (sent.path_and_query(), sent.query()) {
+        (Some(same), _) if same.path() == path => Some(same.clone()),
+        (_, Some(query)) => format!("{path}?{query}").parse().ok(),
+        (_, None) => path.parse().ok(),
     }
 }
 

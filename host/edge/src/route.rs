@@ -3,6 +3,8 @@
 //! The table is built once and read for every request. A component that is exposed
 //! under `/` gets what nothing else takes, but never a path below a reserved prefix.
 
+use std::collections::HashMap;
+
 use monopod_core::name::ComponentName;
 
 use crate::Error;
@@ -36,13 +38,17 @@ impl<'a> Route<'a> {
 /// First segments that no component can have.
 const RESERVED: [&str; 4] = ["graphql", "blobs", "health", "identity"];
 
-/// The exposed components, longest prefix first. Prefixes have no slash at their end.
+/// The exposed components by prefix. Prefixes have no slash at their end.
 #[derive(Debug, Default)]
-pub(crate) struct Table(Vec<(String, ComponentName)>);
+pub(crate) struct Table {
+    exposed: HashMap<String, ComponentName>,
+    /// Of the longest prefix: what lies behind is not looked at.
+    longest: usize,
+}
 
 impl Table {
     pub(crate) fn new(exposed: Vec<(String, ComponentName)>) -> Result<Self, Error> {
-        let mut table: Vec<(String, ComponentName)> = Vec::with_capacity(exposed.len());
+        let mut table = Self::default();
         for (prefix, component) in exposed {
             let wrong = |why: String| Error::Exposed {
                 component: component.to_string(),
@@ -63,13 +69,13 @@ impl Table {
             if RESERVED.contains(&first) {
                 return Err(wrong(format!("`/{first}` belongs to the platform; choose another prefix")));
             }
-            if let Some((_, other)) = table.iter().find(|(taken, _)| taken == bare) {
+            if let Some(other) = table.exposed.get(bare) {
                 return Err(wrong(format!("`{other}` is exposed there already; give it to one of them")));
             }
-            table.push((bare.to_owned(), component));
+            table.longest = table.longest.max(bare.len());
+            table.exposed.insert(bare.to_owned(), component);
         }
-        table.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        Ok(Self(table))
+        Ok(table)
     }
 
     /// The route of a normalised path.
@@ -90,8 +96,21 @@ impl Table {
         if below(path, "/identity") {
             return Route::Issuer;
         }
-        let component = self.0.iter().find(|(prefix, _)| below(path, prefix));
-        component.map_or(Route::Unknown, |(_, name)| Route::Component(name))
+        self.component(path).map_or(Route::Unknown, Route::Component)
+    }
+
+    /// The component with the longest prefix: as many looks as the path has segments, however
+    /// many components there are.
+    fn component(&self, path: &str) -> Option<&ComponentName> {
+        let mut prefix = path;
+        loop {
+            if prefix.len() <= self.longest
+                && let Some(name) = self.exposed.get(prefix)
+            {
+                return Some(name);
+            }
+            prefix = prefix.rsplit_once('/')?.0;
+        }
     }
 }
 

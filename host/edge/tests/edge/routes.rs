@@ -31,7 +31,7 @@ async fn a_component_gets_its_requests_and_who_asks_but_no_identity_header() {
 
     let calls = house.behind.calls.lock().unwrap();
     let call = &calls[0];
-    assert_eq!(call.uri, "http://ingestion.internal/v1/uploads/start?a=b%2Fc");
+    assert_eq!(call.uri, "/v1/uploads/start?a=b%2Fc");
     assert_eq!(&call.body[..], b"{}");
     let mut names: Vec<_> = call.headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
@@ -78,8 +78,7 @@ async fn paths_with_two_readings_reach_nobody() {
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         assert!(house.raw(head).await.starts_with("HTTP/1.1 200 "), "{path}");
         let call = house.behind.calls.lock().unwrap().pop().unwrap();
-        assert_eq!(call.component, component, "{path}");
-        assert_eq!(call.uri, format!("http://{component}.internal{seen}"), "{path}");
+        assert_eq!((call.component.as_str(), call.uri.as_str()), (component, seen), "{path}");
     }
 }
 
