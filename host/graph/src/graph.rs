@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use monopod_core::event::Events;
 use monopod_core::identity::Authenticator;
 use monopod_core::invoke::Components;
@@ -73,6 +75,15 @@ impl Graph {
     pub fn schema(&self) -> Arc<Schema> {
         self.inner.schema.load_full()
     }
+}
+
+/// What `/graphql` answers where no component adds to a schema: that there is none.
+pub fn absent() -> Router {
+    let answer = || async {
+        let text = r#"{"errors":[{"message":"no component of this platform adds to a GraphQL schema"}]}"#;
+        (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "application/json")], text)
+    };
+    Router::new().fallback(answer)
 }
 
 impl fmt::Debug for Graph {

@@ -33,7 +33,7 @@ mod subscribe;
 
 pub use compose::{Contribution, compose};
 pub use diff::{Change, Class, diff};
-pub use graph::{Graph, Parts};
+pub use graph::{Graph, Parts, absent};
 pub use report::Answered;
 pub use schema::Schema;
 pub use settings::{Policy, Settings};

@@ -14,7 +14,10 @@ pub fn run(options: &Check) -> ExitCode {
         }
     };
     if options.schema {
-        screen::print(&platform.schema.sdl());
+        match &platform.schema {
+            Some(schema) => screen::print(&schema.sdl()),
+            None => screen::warning("schema", "no component adds to one; /graphql answers nothing"),
+        }
         return ExitCode::SUCCESS;
     }
     let topics = platform.plan.topics.len();

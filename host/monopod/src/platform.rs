@@ -20,8 +20,8 @@ pub struct Platform {
     pub plan: Plan,
     /// The components with code, settings, grants and limits.
     pub components: Vec<Component>,
-    /// All schemas as one.
-    pub schema: monopod_graph::Schema,
+    /// All schemas as one; none where no component has one.
+    pub schema: Option<monopod_graph::Schema>,
     /// The bundles together, in bytes.
     pub size: u64,
 }
@@ -45,12 +45,17 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
     let settings = monopod_config::check_needs(&plan, &manifests)
         .map_err(|found| mistakes.extend(found))
         .unwrap_or_default();
-    let schema = monopod_graph::compose(&contributions(&plan, &opened), &graph(&plan))
-        .map_err(|found| mistakes.extend(found))
-        .ok();
-    let Some(schema) = schema.filter(|_| mistakes.is_empty()) else {
+    let contributions = contributions(&plan, &opened);
+    let mut schema = None;
+    if !contributions.is_empty() {
+        match monopod_graph::compose(&contributions, &graph(&plan)) {
+            Ok(composed) => schema = Some(composed),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    if !mistakes.is_empty() {
         return Err(Failed::Mistakes(mistakes));
-    };
+    }
 
     let size = opened.values().map(|bundle| bundle.size).sum();
     let components = plan.components.iter().filter_map(|(name, planned)| {

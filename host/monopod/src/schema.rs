@@ -19,6 +19,10 @@ pub fn run(options: &cli::Schema) -> ExitCode {
             return ExitCode::from(failed.code());
         }
     };
+    let Some(schema) = schema else {
+        screen::error("no component of this platform adds to a GraphQL schema");
+        return ExitCode::from(USAGE);
+    };
     let Some(file) = &options.diff else {
         screen::print(&if options.json { facts(&schema).to_string() } else { text(&schema) });
         return ExitCode::SUCCESS;
