@@ -9,6 +9,8 @@ pub enum Goal {
     AtMost(f64),
     /// No less than.
     AtLeast(f64),
+    /// No less than so many times as good as the peer.
+    Ratio(f64),
     /// Nothing: it stands there to be known.
     None,
 }
@@ -76,6 +78,7 @@ impl Figure {
         match self.goal {
             Goal::AtMost(most) => Some(self.value() <= most),
             Goal::AtLeast(least) => Some(self.value() >= least),
+            Goal::Ratio(least) => self.ratio().map(|ratio| ratio >= least),
             Goal::None => None,
         }
     }
@@ -85,6 +88,7 @@ impl Figure {
         match self.goal {
             Goal::AtMost(most) => Some(format!("<= {most}")),
             Goal::AtLeast(least) => Some(format!(">= {least}")),
+            Goal::Ratio(least) => Some(format!("ratio >= {least}")),
             Goal::None => None,
         }
     }

@@ -4,7 +4,8 @@
 //! `bench [NAME…]` measures; without names everything. Each figure is one line of JSON on
 //! standard output, appended to `target/bench.jsonl` too; the table comes last. A missed goal is
 //! a line that says so and no failure. `bench readme` writes the README's table from what was
-//! measured before; `bench peer …` is the peer that it starts.
+//! measured before; `bench peer …` and
+//! `bench native` are peers that it starts.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,12 +16,15 @@
 )]
 
 mod book;
+mod engine;
 mod figure;
 mod machine;
+mod native;
 mod peer;
 mod pod;
 mod readme;
 mod spine;
+mod wrk;
 
 use std::process::ExitCode;
 
@@ -31,13 +35,17 @@ use book::Book;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What can be measured.
-const NAMES: [&str; 2] = ["spine", "pod"];
+const NAMES: [&str; 3] = ["spine", "engine", "pod"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     if let Some(("peer", [folder])) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         runtime.block_on(peer::serve(folder.as_ref()));
+        return ExitCode::SUCCESS;
+    }
+    if arguments == [native::ARGUMENT] {
+        runtime.block_on(native::serve());
         return ExitCode::SUCCESS;
     }
     if arguments == ["readme"] {
@@ -52,6 +60,9 @@ fn main() -> ExitCode {
     let wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|wanted| wanted == name);
     if wanted("spine") {
         runtime.block_on(spine::measure(&mut book));
+    }
+    if wanted("engine") {
+        runtime.block_on(engine::measure(&mut book));
     }
     if wanted("pod") {
         pod::measure(&runtime, &mut book);

@@ -26,6 +26,8 @@ pub struct Setup {
     pub program: PathBuf,
     /// The platform file.
     pub platform: PathBuf,
+    /// The folder of bundles.
+    pub bundles: PathBuf,
     /// The state folder.
     pub state: PathBuf,
     /// Where it listens; port 0 takes a free one.
@@ -43,6 +45,7 @@ impl Setup {
         Self {
             program: crate::from_environment("MONOPOD_BIN"),
             platform: crate::checkout().join("components/trackunit.toml"),
+            bundles: crate::bundles(),
             state: folder.join("state"),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             log: folder.join("log"),
@@ -58,7 +61,7 @@ impl Setup {
             .arg("up")
             .arg(&self.platform)
             .arg("--bundles")
-            .arg(crate::bundles())
+            .arg(&self.bundles)
             .arg("--state")
             .arg(&self.state)
             .arg("--listen")
@@ -72,7 +75,7 @@ impl Setup {
             .spawn()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display()));
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        Host { setup: self.clone(), child, output, began, url: None }
+        Host { setup: self.clone(), child, output, began, url: None, plain: None }
     }
 
     /// Starts it, and waits until it serves.
@@ -104,6 +107,7 @@ pub struct Host {
     output: Lines<BufReader<ChildStdout>>,
     began: Instant,
     url: Option<String>,
+    plain: Option<String>,
 }
 
 impl Host {
@@ -117,6 +121,9 @@ impl Host {
             while let Ok(Some(line)) = self.output.next_line().await {
                 if let Some(rest) = line.strip_prefix("monopod ") {
                     url = rest.split_whitespace().next().map(str::to_owned);
+                }
+                if let Some(rest) = line.strip_prefix("plain ") {
+                    self.plain = rest.split_whitespace().next().map(str::to_owned);
                 }
                 if line.starts_with("started ") {
                     return url;
@@ -134,6 +141,11 @@ impl Host {
     /// The address; it must serve.
     pub fn url(&self) -> &str {
         self.url.as_deref().expect("it serves")
+    }
+
+    /// Its address without TLS, if the platform file asks for one.
+    pub fn plain(&self) -> Option<&str> {
+        self.plain.as_deref()
     }
 
     /// The next line on its standard output; none at its end.

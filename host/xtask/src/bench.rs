@@ -5,7 +5,7 @@ use crate::cluster::Ground;
 use crate::place::Place;
 use crate::suites::CRATE;
 use crate::ui::Step;
-use crate::{Told, cargo, json, run, words};
+use crate::{Told, cargo, json, run, wasmtime, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::os::unix::process::CommandExt as _;
@@ -16,13 +16,15 @@ use std::process::Command;
 const PROGRAM: &str = "bench";
 /// The figures that need a cluster. Only by name: the others would share their cores with it.
 const CLUSTERED: &str = "pod";
+/// The figures that have `wasmtime serve` beside them.
+const SERVED: &str = "engine";
 
 /// Measures what `NAME` names, or everything.
 pub fn run(place: &Place) -> Result<()> {
     if !exists(&cargo::metadata(place, &place.root, false)?) {
         bail!("nothing can be measured yet: {CRATE} has no program `{PROGRAM}`");
     }
-    let host = run::build(place, false)?;
+    let host = run::build(place, true)?;
     let mut step = Step::begin("bench");
     let mut command = cargo::command(place, &place.target);
     // The whole workspace's features, so that nothing is built a second time with fewer.
@@ -44,10 +46,16 @@ pub fn run(place: &Place) -> Result<()> {
     let mut command = Command::new(&program);
     command
         .current_dir(&place.root)
-        .args(wanted)
+        .args(&wanted)
         .env("MONOPOD_BIN", host)
         .env("MONOPOD_BUNDLES", place.bundles())
         .env("MONOPOD_SAMPLES", place.samples());
+    if wanted.is_empty() || wanted.iter().any(|name| name == SERVED) {
+        let mut step = Step::begin("peer");
+        let serve = wasmtime::ready(place, &mut step)?;
+        step.done(&serve.display().to_string());
+        command.env("WASMTIME", serve);
+    }
     if let Some(ground) = ground {
         ground.tell(place, &mut command);
         let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;

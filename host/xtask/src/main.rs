@@ -30,6 +30,7 @@ mod test;
 mod text;
 mod toolchain;
 mod ui;
+mod wasmtime;
 
 use anyhow::{Result, bail};
 use place::Place;

@@ -12,33 +12,22 @@ use tokio::process::{Child, Command};
 use super::NAME;
 use crate::book::Book;
 use crate::figure::{Better, Figure, Goal, Peer, median};
+use crate::wrk::{self, CONNECTIONS, Side};
 use crate::{machine, peer};
 
 /// Rounds, each of both.
 const ROUNDS: usize = 5;
 /// Seconds of one side in a round.
 const SECONDS: u32 = 8;
-/// Seconds before the first round, for each: connections, caches, the processor's clock.
-const WARM: u32 = 2;
-/// Connections. One thread of `wrk` serves them all.
-const CONNECTIONS: u32 = 32;
 
 const SCRIPT: &str = r#"wrk.method = "POST"
 wrk.body = '{"query":"{ping}"}'
 wrk.headers["Content-Type"] = "application/json"
 "#;
 
-/// Requests per second, and what they cost.
-#[derive(Debug, Default)]
-struct Side {
-    rate: Vec<f64>,
-    /// Microseconds of processor for one request, of the server alone.
-    cost: Vec<f64>,
-}
-
 /// Measures with the running host.
 pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
-    if let Err(why) = wrk_is_here().await {
+    if let Err(why) = wrk::is_here().await {
         return book.say(&format!("ping is not measured: {why}"));
     }
     let folder = tempfile::tempdir().unwrap();
@@ -48,20 +37,19 @@ pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
     let peer_pid = peer.id().unwrap();
 
     let url = format!("{}/graphql", host.url());
-    let (mut ours, mut theirs) = (Side::default(), Side::default());
-    wrk(&script, &url, WARM).await;
-    wrk(&script, &peer_url, WARM).await;
+    let mut ours = Side::new(host.pid(), url, Some(&script)).await;
+    let mut theirs = Side::new(peer_pid, peer_url, Some(&script)).await;
     // What the generator took of the processors while it measured ours, and everybody else.
     let (mut generator, mut others) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         book.say(&format!("ping per second, and the peer's, round {round} of {ROUNDS}"));
         let before = (machine::processor_of_children(), machine::processor(host.pid()), machine::busy());
-        side(&mut ours, host.pid(), &script, &url).await;
+        ours.run(SECONDS).await;
         let wrk = machine::processor_of_children() - before.0;
         let rest = machine::busy() - before.2 - wrk - (machine::processor(host.pid()) - before.1);
         generator.push(wrk / f64::from(SECONDS));
         others.push(rest.max(0.0) / f64::from(SECONDS));
-        side(&mut theirs, peer_pid, &script, &peer_url).await;
+        theirs.run(SECONDS).await;
     }
     drop(peer);
     let about = format!(
@@ -98,29 +86,6 @@ pub async fn measure(book: &mut Book, host: &Host, client: &Client) {
     );
 }
 
-async fn side(side: &mut Side, pid: u32, script: &Path, url: &str) {
-    let before = machine::processor(pid);
-    let (rate, requests) = wrk(script, url, SECONDS).await;
-    side.rate.push(rate);
-    side.cost.push((machine::processor(pid) - before) * 1e6 / requests);
-}
-
-/// Runs `wrk`; requests per second, and how many in all. Panics if one was not answered well.
-async fn wrk(script: &Path, url: &str, seconds: u32) -> (f64, f64) {
-    let mut command = Command::new("wrk");
-    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "-s"]).arg(script).arg(url);
-    let output = command.output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && !text.contains("Non-2xx") && !text.contains("Socket errors"),
-        "wrk: {text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
-    let all = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
-    (rate.unwrap_or_else(|| panic!("wrk: {text}")), all.unwrap_or_else(|| panic!("wrk: {text}")))
-}
-
 /// Starts the peer with the host's certificate and with what the host answers.
 async fn start_peer(folder: &Path, host: &Host, client: &Client) -> (Child, String) {
     let edge = host.setup().state.join("edge");
@@ -148,17 +113,4 @@ async fn start_peer(folder: &Path, host: &Host, client: &Client) -> (Child, Stri
         .unwrap();
     let port = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
     (child, format!("https://localhost:{port}/graphql"))
-}
-
-/// Installs `wrk` if it is missing and may be installed.
-async fn wrk_is_here() -> Result<(), String> {
-    let here = || Command::new("wrk").arg("-v").stdout(Stdio::null()).status();
-    if here().await.is_ok() {
-        return Ok(());
-    }
-    let install = Command::new("apt-get").args(["install", "-y", "wrk"]).stdout(Stdio::null()).status().await;
-    match (install, here().await) {
-        (Ok(_), Ok(_)) => Ok(()),
-        _ => Err("wrk is missing. Run: sudo apt-get install -y wrk".to_owned()),
-    }
 }

@@ -1,0 +1,219 @@
+//! From inside the process, without a socket: what the host adds to one call, what a second thread
+//! adds, what a call between components costs, and how long cached code takes to load.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt;
+use monopod_core::component::{Component, Grants, Limits};
+use monopod_core::context::Context;
+use monopod_core::identity::Principal;
+use monopod_core::invoke::Components;
+use monopod_core::message::Message;
+use monopod_core::name::ComponentName;
+use monopod_core::store::Committed;
+use monopod_core::{Millis, full, message::DeliveryId};
+use monopod_engine::{Engine, Settings};
+use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
+
+use super::{NAME, ROUNDS};
+use crate::book::Book;
+use crate::figure::{Better, Figure, Goal, Peer};
+
+/// Calls of one thread in a round.
+const CALLS: u32 = 20_000;
+/// Calls between components in one request, against one that makes a single one.
+const ASKED: u32 = 101;
+/// Requests of each kind that compare the two.
+const ASKING: u32 = 200;
+/// Copies of one component whose loading is compared with that of one.
+const COPIES: usize = 101;
+
+/// Measures all of it.
+pub async fn measure(book: &mut Book) {
+    let folder = tempfile::tempdir().unwrap();
+    let house =
+        Arc::new(House::load(folder.path(), [component("echo", "echo"), hello("hello"), hello("callee")]));
+    calls(book, &house);
+    asking(book, &house);
+    loading(book, folder.path());
+}
+
+fn calls(book: &mut Book, house: &Arc<House>) {
+    let (mut alone, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        book.say(&format!("calls inside the process, on one thread and on two, round {round} of {ROUNDS}"));
+        let once = house.rate(1, "echo", "POST", "/echo", CALLS);
+        alone.push(1e6 / once);
+        one.push(once);
+        two.push(house.rate(2, "echo", "POST", "/echo", CALLS));
+    }
+    let about =
+        format!("{CALLS} calls one after another of a function that does nothing, no body, in process");
+    book.add(
+        NAME,
+        Figure {
+            metric: "host's own cost of a call, a fresh instance each",
+            values: alone,
+            unit: "us",
+            better: Better::Lower,
+            peer: None,
+            goal: Goal::AtMost(7.0),
+            about: about.clone(),
+        },
+    );
+    book.add(
+        NAME,
+        Figure {
+            metric: "calls on two threads, a fresh instance each",
+            values: two,
+            unit: "1/s",
+            better: Better::Higher,
+            peer: Some(Peer { name: "on one thread".to_owned(), values: one }),
+            goal: Goal::Ratio(1.9),
+            about,
+        },
+    );
+}
+
+fn asking(book: &mut Book, house: &Arc<House>) {
+    let mut added = Vec::new();
+    for round in 1..=ROUNDS {
+        book.say(&format!("calls between components, round {round} of {ROUNDS}"));
+        let one = ASKING as f64 / house.rate(1, "hello", "GET", "/ask/1", ASKING);
+        let many = ASKING as f64 / house.rate(1, "hello", "GET", &format!("/ask/{ASKED}"), ASKING);
+        let call = (many - one) * 1e6 / f64::from(ASKING * (ASKED - 1));
+        added.push(call - 1e6 / house.rate(1, "callee", "GET", "/bytes/1024", CALLS));
+    }
+    book.add(NAME, Figure {
+        metric: "component to component, 1 KB, over the callee's own work",
+        values: added,
+        unit: "us",
+        better: Better::Lower,
+        peer: None,
+        goal: Goal::AtMost(10.0),
+        about: format!(
+            "GET http://callee.internal/ with a fresh instance of the callee, from a component that asks {ASKED} times \
+             in one call, less one that asks once; less the same call of the callee from the host"
+        ),
+    });
+}
+
+fn loading(book: &mut Book, folder: &Path) {
+    let copies = |count: usize| (0..count).map(|at| hello(&format!("copy-{at}")));
+    let time = |count: usize| {
+        let began = Instant::now();
+        let house = House::load(folder, copies(count));
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        drop(house);
+        took
+    };
+    let mut values = Vec::new();
+    for round in 0..=ROUNDS {
+        let each = (time(COPIES) - time(1)) / (COPIES - 1) as f64;
+        // The first compiles.
+        if round > 0 {
+            values.push(each);
+        }
+    }
+    let size = monopod_tests::bundle("hello").wasm.metadata().unwrap().len() / 1_000;
+    book.add(NAME, Figure {
+        metric: "load of a cached component",
+        values,
+        unit: "ms",
+        better: Better::Lower,
+        peer: None,
+        goal: Goal::AtMost(0.3),
+        about: format!(
+            "a component of {size} KB: its compiled code checked against its seal, mapped and linked; {COPIES} of them \
+             in one start on all cores, less a start with one"
+        ),
+    });
+}
+
+fn hello(name: &str) -> Component {
+    component(name, "hello")
+}
+
+fn component(name: &str, bundle: &str) -> Component {
+    let bundle = monopod_tests::bundle(bundle);
+    Component {
+        name: name.parse().unwrap(),
+        version: "0.1.0".into(),
+        wasm: bundle.wasm,
+        digest: bundle.wasm_digest,
+        schema: None,
+        settings: Default::default(),
+        grants: Grants {
+            call: ["callee".parse().unwrap()].into(),
+            buckets: ["counters".parse().unwrap()].into(),
+            ..Grants::default()
+        },
+        limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
+    }
+}
+
+/// An engine over a real store.
+struct House {
+    engine: Engine,
+}
+
+struct Quiet;
+
+impl Committed for Quiet {
+    fn published(&self, _: &Arc<Message>, _: &[DeliveryId]) {}
+    fn timer_set(&self, _: Millis) {}
+}
+
+impl House {
+    fn load(folder: &Path, components: impl IntoIterator<Item = Component>) -> Self {
+        // A store of its own for each: one folder is open once at a time.
+        let state: PathBuf = folder.join(uuid::Uuid::new_v4().to_string());
+        let topology = monopod_state::Topology { topics: Default::default() };
+        let settings = monopod_state::Settings { folder: state.clone(), topology };
+        let store = SqliteStore::open(settings, Arc::new(Quiet)).unwrap();
+        let blobs = BlobSettings { folder: state, public_url: "https://localhost".into() };
+        let settings = Settings {
+            cache: folder.join("cache"),
+            store: Arc::new(store),
+            blobs: Arc::new(LocalBlobs::open(blobs).unwrap()),
+            progress: Box::new(|_| {}),
+        };
+        let (engine, _) = Engine::load(settings, components.into_iter().collect()).unwrap();
+        Self { engine }
+    }
+
+    /// Calls per second of so many threads, each with a runtime of its own.
+    fn rate(self: &Arc<Self>, threads: u32, component: &str, method: &str, path: &str, calls: u32) -> f64 {
+        let name: ComponentName = component.parse().unwrap();
+        let barrier = std::sync::Barrier::new(threads as usize);
+        let slowest = std::thread::scope(|scope| {
+            let run = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let context = Context::new(Principal::Anonymous, Duration::from_secs(600));
+                    for _ in 0..(calls / 10).max(1) {
+                        self.call(&name, method, path, &context).await;
+                    }
+                    barrier.wait();
+                    let began = Instant::now();
+                    for _ in 0..calls {
+                        self.call(&name, method, path, &context).await;
+                    }
+                    began.elapsed()
+                })
+            };
+            let all: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).max().unwrap()
+        });
+        f64::from(threads * calls) / slowest.as_secs_f64()
+    }
+
+    async fn call(&self, name: &ComponentName, method: &str, path: &str, context: &Context) {
+        let request = http::Request::builder().method(method).uri(path).body(full("")).unwrap();
+        let response = self.engine.http(name, request, context).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().collect().await.unwrap();
+    }
+}
