@@ -87,9 +87,14 @@ fn the_policy_selects_the_pod_of_the_deployment_and_not_that_of_the_test() {
 
 #[test]
 fn the_chart_and_the_host_derive_the_same_policy() {
-    for (name, more) in
-        [("development", vec!["--set", "networkPolicy.extraEgress=null"]), ("single-pod", vec![])]
-    {
+    let servers = "config.components.vision-adapter.grants.http=[\"https://vision.example/v1/\", \
+        \"https://*.other.example:8443/\", \"http://search.svc:9200/ at 10.96.0.0/12, fd00::/8\", \
+        \"http://10.0.0.7/\", \"http://[fd00::7]:81/\", \"http://127.0.0.1:9000/\", \"http://public.example/\"]";
+    for (name, more) in [
+        ("development", vec!["--set", "networkPolicy.extraEgress=null"]),
+        ("single-pod", vec![]),
+        ("single-pod", vec!["--set-json", servers]),
+    ] {
         let objects = parse(&template(name, &more).good());
         let file = kube::file(&platform(&objects));
         let path = file.path().to_str().unwrap();

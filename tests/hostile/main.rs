@@ -10,7 +10,10 @@
     reason = "a suite stops at the first surprise"
 )]
 
+mod advisories;
 mod functions;
+mod guests;
+mod outgoing;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -220,9 +223,9 @@ async fn identity_reaches_the_guest_typed_and_a_header_does_not() {
 #[tokio::test]
 async fn compiled_code_is_cached_and_a_damaged_cache_is_made_again() {
     use monopod_engine::Compiled;
-    let house = House::new().await;
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let house = House::load(&folder, limits());
     assert_eq!(house.compiled, Compiled::Now);
-    let folder = house.folder.clone();
     assert_eq!(House::load(&folder, limits()).compiled, Compiled::Cached);
 
     let cached = compiled(&folder);
@@ -238,7 +241,7 @@ async fn compiled_code_is_cached_and_a_damaged_cache_is_made_again() {
         assert_eq!(again.get("/hello").await.unwrap(), "hello");
     }
     // Another installation's file, sound as it is, and one that everybody could have written.
-    let other = House::new().await;
+    let other = House::load(&Arc::new(tempfile::tempdir().unwrap()), limits());
     std::fs::rename(compiled(&other.folder), &cached).unwrap();
     assert_eq!(House::load(&folder, limits()).compiled, Compiled::Now);
     std::fs::set_permissions(&cached, std::fs::Permissions::from_mode(0o666)).unwrap();

@@ -1,8 +1,8 @@
 //! An engine with the probe in it, over a real store in a folder of its own.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -12,11 +12,14 @@ use monopod_core::identity::{Owner, Principal, User};
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, DeliveryId, Message};
 use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::outgoing::{Outgoing, Place, Resolver};
 use monopod_core::store::{Committed, Store};
 use monopod_core::unit::{Cause, Unit};
 use monopod_core::{Millis, full};
+use monopod_edge::outgoing::{Client, Settings};
 use monopod_engine::{Compiled, Engine};
 use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
+use monopod_tests::nowhere::Nowhere;
 use tempfile::TempDir;
 
 /// What an ordinary test gives the probe.
@@ -26,6 +29,40 @@ pub fn limits() -> Limits {
 
 pub fn probe() -> ComponentName {
     "probe".parse().unwrap()
+}
+
+fn neighbour() -> ComponentName {
+    "neighbour".parse().unwrap()
+}
+
+fn probe_grants() -> Grants {
+    Grants {
+        call: [probe()].into(),
+        publish: [topic("probe.out")].into(),
+        consume: [topic("probe.in")].into(),
+        buckets: ["counters".parse().unwrap()].into(),
+        timers: true,
+        ..Grants::default()
+    }
+}
+
+fn component(wasm: PathBuf, digest: &str, limits: Limits, grants: Grants) -> Component {
+    Component {
+        name: probe(),
+        version: "0.1.0".into(),
+        wasm,
+        digest: digest.to_owned(),
+        schema: None,
+        settings: Default::default(),
+        grants,
+        limits,
+    }
+}
+
+/// Compiled code for all houses of this run but those that say otherwise.
+fn compiled() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
 }
 
 fn topic(name: &str) -> TopicName {
@@ -46,13 +83,42 @@ impl Committed for Quiet {
     fn timer_set(&self, _: Millis) {}
 }
 
+/// A client, for names that lead where a test says.
+pub fn client(names: Arc<dyn Resolver>) -> Client {
+    let runtime = tokio::runtime::Handle::current();
+    Client::new(Settings { ca: None, resolver: names, runtime }).unwrap()
+}
+
+/// What of the world outside the probe is granted, and who goes there.
+pub struct Outside {
+    granted: BTreeSet<Place>,
+    client: Arc<dyn Outgoing>,
+}
+
+impl Outside {
+    /// `granted` as in a platform file; names are resolved by `names`.
+    pub fn new(granted: &[&str], names: Arc<dyn Resolver>) -> Self {
+        Self::by(client(names), granted)
+    }
+
+    /// The same by a client that is there.
+    pub fn by(client: Client, granted: &[&str]) -> Self {
+        let granted = granted.iter().map(|place| place.parse().unwrap()).collect();
+        Self { granted, client: Arc::new(client) }
+    }
+
+    fn nowhere() -> Self {
+        Self { granted: BTreeSet::new(), client: Arc::new(Nowhere) }
+    }
+}
+
 impl House {
     pub async fn new() -> Self {
         Self::with(limits()).await
     }
 
     pub async fn with(limits: Limits) -> Self {
-        Self::load(&Arc::new(tempfile::tempdir().unwrap()), limits)
+        Self::reaching(limits, Outside::nowhere())
     }
 
     pub fn load(folder: &Arc<TempDir>, limits: Limits) -> Self {
@@ -66,15 +132,14 @@ impl House {
         wasm: PathBuf,
         digest: &str,
     ) -> Result<Self, monopod_engine::Error> {
-        let grants = Grants {
-            call: [probe()].into(),
-            publish: [topic("probe.out")].into(),
-            consume: [topic("probe.in")].into(),
-            buckets: ["counters".parse().unwrap()].into(),
-            blobs: BTreeSet::new(),
-            timers: true,
-        };
-        Self::granting(folder, limits, wasm, digest, grants)
+        let component = component(wasm, digest, limits, probe_grants());
+        Self::build(folder, &folder.path().join("cache"), component, Outside::nowhere())
+    }
+
+    /// A component that is granted nothing, in the probe's place.
+    pub fn bare(folder: &Arc<TempDir>, limits: Limits, wasm: PathBuf, digest: &str) -> Self {
+        let component = component(wasm, digest, limits, Grants::default());
+        Self::build(folder, compiled(), component, Outside::nowhere()).unwrap()
     }
 
     /// A function in the probe's place, with a bucket.
@@ -82,15 +147,24 @@ impl House {
         let bundle = monopod_tests::bundle(bundle);
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let grants = Grants { buckets: ["counters".parse().unwrap()].into(), ..Grants::default() };
-        Self::granting(&folder, limits(), bundle.wasm, &bundle.wasm_digest, grants).unwrap()
+        let component = component(bundle.wasm, &bundle.wasm_digest, limits(), grants);
+        Self::build(&folder, compiled(), component, Outside::nowhere()).unwrap()
     }
 
-    fn granting(
+    /// The probe, with servers outside.
+    pub fn reaching(limits: Limits, outside: Outside) -> Self {
+        let bundle = monopod_tests::bundle("probe");
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let grants = Grants { http: outside.granted.clone(), ..probe_grants() };
+        let component = component(bundle.wasm, &bundle.wasm_digest, limits, grants);
+        Self::build(&folder, compiled(), component, outside).unwrap()
+    }
+
+    fn build(
         folder: &Arc<TempDir>,
-        limits: Limits,
-        wasm: PathBuf,
-        digest: &str,
-        grants: Grants,
+        cache: &Path,
+        component: Component,
+        outside: Outside,
     ) -> Result<Self, monopod_engine::Error> {
         // A store of its own for each: one folder is open once at a time.
         let state = folder.path().join(format!("state-{}", uuid::Uuid::new_v4()));
@@ -107,23 +181,20 @@ impl House {
         let store = Arc::new(SqliteStore::open(settings, Arc::new(Quiet)).unwrap());
         let blobs =
             LocalBlobs::open(BlobSettings { folder: state, public_url: "https://localhost".into() }).unwrap();
-        let component = Component {
-            name: probe(),
-            version: "0.1.0".into(),
-            wasm,
-            digest: digest.to_owned(),
-            schema: None,
-            settings: Default::default(),
-            grants,
-            limits,
-        };
         let settings = monopod_engine::Settings {
-            cache: folder.path().join("cache"),
+            cache: cache.to_owned(),
             store: store.clone(),
             blobs: Arc::new(blobs),
+            outgoing: outside.client,
             progress: Box::new(|_| {}),
         };
-        let (engine, reports) = Engine::load(settings, vec![component])?;
+        // Somebody who does no harm: what the other one does must not matter to it.
+        let bundle = monopod_tests::bundle("probe");
+        let neighbour = Component {
+            name: neighbour(),
+            ..self::component(bundle.wasm, &bundle.wasm_digest, limits(), Grants::default())
+        };
+        let (engine, reports) = Engine::load(settings, vec![component, neighbour])?;
         Ok(Self { folder: folder.clone(), engine, store, compiled: reports[0].compiled })
     }
 
@@ -146,12 +217,29 @@ impl House {
         self.call("GET", path, "", Principal::User(Arc::new(user))).await.map(|(_, text)| text)
     }
 
+    /// The same of the component that does no harm.
+    pub async fn neighbour(&self, path: &str) -> Result<String, Error> {
+        let answer = self.ask(&neighbour(), "GET", path, "", Principal::Anonymous).await;
+        answer.map(|(_, text)| text)
+    }
+
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Result<(u16, String), Error> {
         self.call(method, path, body, Principal::Anonymous).await
     }
 
     async fn call(
         &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        who: Principal,
+    ) -> Result<(u16, String), Error> {
+        self.ask(&probe(), method, path, body, who).await
+    }
+
+    async fn ask(
+        &self,
+        component: &ComponentName,
         method: &str,
         path: &str,
         body: &str,
@@ -166,7 +254,7 @@ impl House {
             .body(full(body.to_owned()))
             .unwrap();
         let context = Context::new(who, Duration::from_secs(30));
-        let response = self.engine.http(&probe(), request, &context).await?;
+        let response = self.engine.http(component, request, &context).await?;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Ok((status, String::from_utf8(body.to_vec()).unwrap()))

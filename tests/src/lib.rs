@@ -11,6 +11,7 @@
 pub mod client;
 pub mod host;
 pub mod kube;
+pub mod nowhere;
 pub mod photo;
 pub mod random;
 pub mod release;

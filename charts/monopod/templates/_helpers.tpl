@@ -59,6 +59,35 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if regexMatch ":[0-9]+$" $host -}}{{ regexFind "[0-9]+$" $host }}{{- else -}}443{{- end -}}
 {{- end -}}
 
+{{/* Where the components' grants lead, as `network|port`, or `public|port`: one in each line. */}}
+{{- define "monopod.servers" -}}
+{{- $servers := dict -}}
+{{- range $component := .Values.config.components -}}
+{{- range $place := dig "grants" "http" (list) $component -}}
+{{- $parts := splitList " at " $place -}}
+{{- $url := urlParse (first $parts) -}}
+{{- $port := ternary "443" "80" (eq $url.scheme "https") -}}
+{{- if regexMatch ":[0-9]+$" $url.host -}}{{- $port = regexFind "[0-9]+$" $url.host -}}{{- end -}}
+{{- $networks := list "public" -}}
+{{- if gt (len $parts) 1 -}}
+{{- $networks = splitList "," (last $parts) -}}
+{{- else if regexMatch "^([0-9.]+|.*:.*)$" $url.hostname -}}
+{{- $networks = list $url.hostname -}}
+{{- end -}}
+{{- range $network := $networks -}}
+{{- $network = trim $network -}}
+{{- if not (regexMatch "^(127\\.|::1)" $network) -}}
+{{- if not (or (eq $network "public") (contains "/" $network)) -}}
+{{- $network = printf "%s/%s" $network (ternary "128" "32" (contains ":" $network)) -}}
+{{- end -}}
+{{- $_ := set $servers (printf "%s|%s" $network $port) true -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- keys $servers | sortAlpha | join "\n" -}}
+{{- end -}}
+
 {{- define "monopod.audience" -}}
 {{- .Values.identity.audience | default (include "monopod.fullname" .) -}}
 {{- end -}}

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::bindings::imports::monopod::{blobs, identity, messaging, state, timers};
 use crate::bindings::imports::wasi::cli::environment;
 use crate::bindings::imports::wasi::clocks::wall_clock;
-use crate::bindings::imports::wasi::http::{outgoing_handler, types as wasi};
+use crate::bindings::imports::wasi::http::types::Scheme;
 use crate::bindings::imports::wasi::random::random;
 use crate::http::{Method, Response};
+use crate::outgoing::{self, Failed, Request};
 use crate::ports::{
-    Access, Blobs, Buckets, Clock, Entry, Error, Identity, Info, Millis, Outgoing, Presigned, Principal,
-    Publisher, Random, Range, Services, Settings, Timers, User,
+    Access, Blobs, Buckets, Clock, Entry, Error, Fetch, Identity, Info, Millis, Outgoing, Presigned,
+    Principal, Publisher, Random, Range, Services, Settings, Timers, User, Web,
 };
-use crate::shell;
 
 /// The largest answer of another component that is read.
 const MAX_ANSWER: usize = 4 << 20;
@@ -126,77 +126,51 @@ impl Blobs for Host {
 
 impl Services for Host {
     fn call(&self, method: Method, service: &str, path: &str, body: &[u8]) -> Result<Response, Error> {
-        let failed = |error: wasi::ErrorCode| {
-            Error::Unavailable(format!("component `{service}` did not answer: {error}"))
-        };
-        let pending = send(method, service, path, body).map_err(|error| match error {
-            wasi::ErrorCode::HttpRequestDenied => {
+        let authority = format!("{service}.internal");
+        let mut headers = Vec::with_capacity(2);
+        if !body.is_empty() {
+            headers.push(("content-type".to_owned(), b"application/json".to_vec()));
+        }
+        let request = Request { method, scheme: Scheme::Http, authority: &authority, path, headers, body };
+        outgoing::exchange(request, MAX_ANSWER, false).map_err(|failed| match failed {
+            Failed::Denied => {
                 Error::NotGranted(format!("[components.<this one>.grants] call = [\"{service}\"]"))
             }
-            error => failed(error),
-        })?;
-        let response = loop {
-            match pending.get() {
-                Some(Ok(Ok(response))) => break response,
-                Some(Ok(Err(wasi::ErrorCode::HttpRequestDenied))) => {
-                    return Err(Error::NotGranted(format!(
-                        "[components.<this one>.grants] call = [\"{service}\"]"
-                    )));
-                }
-                Some(Ok(Err(error))) => return Err(failed(error)),
-                Some(Err(())) => return Err(Error::Other("the answer was taken already".into())),
-                None => pending.subscribe().block(),
+            Failed::Code(code) => Error::Unavailable(format!("component `{service}` did not answer: {code}")),
+            Failed::Broken => Error::Unavailable(format!("component `{service}` broke off its answer")),
+            Failed::TooLarge => {
+                Error::Invalid(format!("component `{service}` answered more than {MAX_ANSWER} bytes"))
             }
+        })
+    }
+}
+
+impl Web for Host {
+    fn fetch(&self, fetch: &Fetch<'_>) -> Result<Response, Error> {
+        let invalid = || Error::Invalid(format!("`{}` is not an address", fetch.url));
+        let (scheme, rest) = match fetch.url.split_once("://").ok_or_else(invalid)? {
+            ("http", rest) => (Scheme::Http, rest),
+            ("https", rest) => (Scheme::Https, rest),
+            _ => return Err(invalid()),
         };
-        answer(response, service)
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let entry = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+        let mut headers: Vec<_> = fetch.headers.iter().map(entry).collect();
+        if fetch.retries > 0 {
+            headers.push(("monopod-retries".to_owned(), fetch.retries.to_string().into_bytes()));
+        }
+        let request = Request { method: fetch.method, scheme, authority, path, headers, body: fetch.body };
+        outgoing::exchange(request, fetch.limit, true).map_err(|failed| match failed {
+            Failed::Denied => {
+                Error::NotGranted(format!("[components.<this one>.grants] http = [\"{}\"]", fetch.url))
+            }
+            Failed::Code(code) => Error::Unavailable(format!("`{}` did not answer: {code}", fetch.url)),
+            Failed::Broken => Error::Unavailable(format!("`{}` broke off its answer", fetch.url)),
+            Failed::TooLarge => {
+                Error::Invalid(format!("`{}` answered more than {} bytes", fetch.url, fetch.limit))
+            }
+        })
     }
-}
-
-fn send(
-    method: Method,
-    service: &str,
-    path: &str,
-    body: &[u8],
-) -> Result<wasi::FutureIncomingResponse, wasi::ErrorCode> {
-    let invalid = |_: ()| wasi::ErrorCode::HttpRequestUriInvalid;
-    let mut headers = Vec::with_capacity(2);
-    if !body.is_empty() {
-        headers.push(("content-type".to_owned(), b"application/json".to_vec()));
-        headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
-    }
-    let headers = wasi::Fields::from_list(&headers)
-        .map_err(|error| wasi::ErrorCode::InternalError(Some(error.to_string())))?;
-    let request = wasi::OutgoingRequest::new(headers);
-    let method = match method {
-        Method::Get => wasi::Method::Get,
-        Method::Head => wasi::Method::Head,
-        Method::Post => wasi::Method::Post,
-        Method::Put => wasi::Method::Put,
-        Method::Patch => wasi::Method::Patch,
-        Method::Delete => wasi::Method::Delete,
-        Method::Options => wasi::Method::Options,
-        Method::Other => return Err(wasi::ErrorCode::HttpRequestMethodInvalid),
-    };
-    request.set_method(&method).map_err(|()| wasi::ErrorCode::HttpRequestMethodInvalid)?;
-    request.set_scheme(Some(&wasi::Scheme::Http)).map_err(invalid)?;
-    request.set_authority(Some(&format!("{service}.internal"))).map_err(invalid)?;
-    request.set_path_with_query(Some(path)).map_err(invalid)?;
-    let outgoing = request.body().map_err(invalid)?;
-    let pending = outgoing_handler::handle(request, None)?;
-    shell::finish(outgoing, body)?;
-    Ok(pending)
-}
-
-fn answer(response: wasi::IncomingResponse, service: &str) -> Result<Response, Error> {
-    let broken = || Error::Unavailable(format!("component `{service}` broke off its answer"));
-    let status = response.status();
-    let body = response.consume().map_err(|()| broken())?;
-    let stream = body.stream().map_err(|()| broken())?;
-    let bytes = shell::read(&stream, MAX_ANSWER).map_err(|_| broken())?;
-    let bytes = bytes.ok_or_else(|| {
-        Error::Invalid(format!("component `{service}` answered more than {MAX_ANSWER} bytes"))
-    })?;
-    Ok(Response { status, headers: Vec::new(), body: bytes.into() })
 }
 
 impl Settings for Host {

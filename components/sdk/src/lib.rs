@@ -56,6 +56,8 @@ mod host;
 #[cfg(target_arch = "wasm32")]
 mod libc;
 #[cfg(target_arch = "wasm32")]
+mod outgoing;
+#[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod shell;
 #[cfg(not(target_arch = "wasm32"))]

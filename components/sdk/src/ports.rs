@@ -248,6 +248,32 @@ pub trait Services {
     }
 }
 
+/// A request to a server outside.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch<'a> {
+    /// The method.
+    pub method: Method,
+    /// `https://host/path?query`; what is granted, `[components.<name>.grants] http`.
+    pub url: &'a str,
+    /// Names in lower case. `host` and `content-length` are added.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The content.
+    pub body: &'a [u8],
+    /// How often the host may send it again, 3 at most, after no answer came or one of 502 to
+    /// 504. Only for requests that do no harm when they arrive twice.
+    pub retries: u8,
+    /// The longest answer that is read, in bytes.
+    pub limit: usize,
+}
+
+/// Servers outside. Not part of the unit of work: what was sent stays sent when the unit is
+/// dropped, and is sent again when it is run again.
+pub trait Web {
+    /// Sends it. Any answer is `Ok`, whatever its status, a redirect too: none is followed. Not
+    /// being answered is an error.
+    fn fetch(&self, request: &Fetch<'_>) -> Result<Response, Error>;
+}
+
 /// The component's settings.
 pub trait Settings {
     /// The value of a setting, as the platform file or `component.toml` has it. `name` as

@@ -21,11 +21,12 @@ use std::time::Duration;
 
 use crate::http::{Method, Response};
 use crate::ports::{
-    Access, Blobs, Buckets, Clock, Entry, Error, Identity, Info, Millis, Outgoing, Presigned, Principal,
-    Publisher, Random, Range, Services, Settings, Timers, User,
+    Access, Blobs, Buckets, Clock, Entry, Error, Fetch, Identity, Info, Millis, Outgoing, Presigned,
+    Principal, Publisher, Random, Range, Services, Settings, Timers, User, Web,
 };
 
 type Blob = (Info, Vec<u8>);
+type Server = Rc<dyn Fn(&Fetch<'_>) -> Result<Response, Error>>;
 type Service = Rc<dyn Fn(Method, &str, &[u8]) -> Result<Response, Error>>;
 
 /// What the handlers' units have changed so far.
@@ -43,6 +44,7 @@ pub struct Fake {
     correlation: String,
     settings: BTreeMap<String, String>,
     services: BTreeMap<String, Service>,
+    servers: Vec<(String, Server)>,
     changes: RefCell<Changes>,
     blobs: RefCell<BTreeMap<(String, String), Blob>>,
     unavailable: RefCell<bool>,
@@ -70,6 +72,7 @@ impl Fake {
             correlation: "correlation-1".into(),
             settings: BTreeMap::new(),
             services: BTreeMap::new(),
+            servers: Vec::new(),
             changes: RefCell::default(),
             blobs: RefCell::default(),
             unavailable: RefCell::new(false),
@@ -117,6 +120,17 @@ impl Fake {
         service: impl Fn(Method, &str, &[u8]) -> Result<Response, Error> + 'static,
     ) -> Self {
         self.services.insert(name.into(), Rc::new(service));
+        self
+    }
+
+    /// With servers outside: `server` answers requests whose address begins with `prefix`.
+    #[must_use]
+    pub fn with_server(
+        mut self,
+        prefix: &str,
+        server: impl Fn(&Fetch<'_>) -> Result<Response, Error> + 'static,
+    ) -> Self {
+        self.servers.push((prefix.into(), Rc::new(server)));
         self
     }
 
@@ -289,6 +303,15 @@ impl Services for Fake {
         let called = self.services.get(service);
         let called = called.ok_or_else(|| Error::NotGranted(format!("call = [\"{service}\"]")))?;
         called(method, path, body)
+    }
+}
+
+impl Web for Fake {
+    fn fetch(&self, request: &Fetch<'_>) -> Result<Response, Error> {
+        self.reach()?;
+        let server = self.servers.iter().find(|(prefix, _)| request.url.starts_with(prefix));
+        let (_, server) = server.ok_or_else(|| Error::NotGranted(format!("http = [\"{}\"]", request.url)))?;
+        server(request)
     }
 }
 

@@ -292,6 +292,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             plain: edge.plain.as_ref().map(|at| at.value),
         },
         identity,
+        outgoing_ca: raw.outgoing.value.ca.as_ref().map(|at| beside(&at.value)),
         policies: each(&raw.policies.value, |name, policy| {
             let scopes = policy.scopes.as_ref()?.value.0.iter().map(|(scope, _)| scope.0.clone()).collect();
             Some((name.0.clone(), plan::Policy { scopes }))
@@ -332,6 +333,8 @@ fn component(raw: &Component) -> Option<plan::Component> {
             concurrency: limits.concurrency.value.0,
             body: limits.body.value.0,
             attempts: limits.attempts.value.0,
+            connections: limits.connections.value.0,
+            outgoing_body: limits.outgoing_body.value.0,
         },
     })
 }
@@ -340,6 +343,7 @@ fn component_marks(at: &At<Component>) -> Option<Marks> {
     let grants = &at.value.grants.value;
     let spans = [
         ("call", &grants.call.span),
+        ("http", &grants.http.span),
         ("publish", &grants.publish.span),
         ("consume", &grants.consume.span),
         ("buckets", &grants.buckets.span),
@@ -368,6 +372,7 @@ pub(crate) fn granted(raw: &Grants) -> component::Grants {
     }
     component::Grants {
         call: set(&raw.call),
+        http: set(&raw.http),
         publish: set(&raw.publish),
         consume: set(&raw.consume),
         buckets: set(&raw.buckets),

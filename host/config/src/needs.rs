@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use monopod_core::component::Grants;
 use monopod_core::diagnostic::Diagnostic;
 use monopod_core::name::ComponentName;
+use monopod_core::outgoing::Place;
 
 use crate::manifest::{Manifest, Setting};
 use crate::plan::{Component, Marks, Plan};
@@ -51,6 +53,7 @@ impl One<'_> {
     fn needs(&self, found: &mut Vec<Diagnostic>) {
         let (needs, grants) = (&self.manifest.needs, &self.component.grants);
         self.kind("call", "call", &needs.call, &grants.call, found);
+        self.http(needs, grants, found);
         self.kind("publish", "publish to", &needs.publish, &grants.publish, found);
         self.kind("consume", "consume", &needs.consume, &grants.consume, found);
         self.kind("buckets", "use the bucket", &needs.buckets, &grants.buckets, found);
@@ -58,6 +61,17 @@ impl One<'_> {
         if needs.timers && !grants.timers {
             let message = format!("component `{}` needs to set timers, which it is not granted", self.name);
             found.push(self.grant("timers", message, "timers = true"));
+        }
+    }
+
+    /// A wider grant meets a need too.
+    fn http(&self, needs: &Grants, grants: &Grants, found: &mut Vec<Diagnostic>) {
+        let covered = |need: &&Place| grants.http.iter().any(|grant| grant.covers(need));
+        let missing: std::collections::BTreeSet<Place> =
+            needs.http.iter().filter(|need| !covered(need)).cloned().collect();
+        if !missing.is_empty() {
+            let wanted = missing.union(&grants.http).cloned().collect();
+            self.kind("http", "send requests to", &wanted, &grants.http, found);
         }
     }
 

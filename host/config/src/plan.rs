@@ -27,6 +27,9 @@ pub struct Plan {
     pub edge: Edge,
     /// Whose tokens count.
     pub identity: Identity,
+    /// Certificates to trust besides the machine's own when components send requests to servers
+    /// outside, the platform file's folder already in front.
+    pub outgoing_ca: Option<PathBuf>,
     /// The policies that schemas may name.
     pub policies: BTreeMap<String, Policy>,
     /// The GraphQL interface's limits.

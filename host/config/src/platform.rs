@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use monopod_core::component::Limits as Defaults;
 use monopod_core::name::{BucketName, ComponentName, ContainerName, TopicName};
+use monopod_core::outgoing::Place;
 use monopod_core::size::Size;
 
 use crate::section::section;
@@ -34,6 +35,8 @@ section! {
         /// Who issues the tokens that callers bring: either the built-in development
         /// issuer, or one OpenID Connect issuer.
         required identity "identity": Identity, "[identity] with `development = true`, or with `issuer` and `audience`";
+        /// How requests of components to servers outside are sent.
+        section outgoing "outgoing": Outgoing;
         /// What `@policy` in a schema may name: `[policies.<name>]`.
         section policies "policies": Each<PolicyName, Policy>;
         /// Limits of the GraphQL interface.
@@ -111,6 +114,16 @@ section! {
 }
 
 section! {
+    /// How requests of components to servers outside are sent. Where they may go is in each
+    /// component's grants.
+    struct Outgoing {
+        /// A file of certificates (PEM) to trust besides the machine's own, relative to this
+        /// file's folder.
+        optional ca "ca": PathBuf;
+    }
+}
+
+section! {
     /// What a caller's token must allow.
     struct Policy {
         /// The scopes it needs, all of them.
@@ -173,6 +186,10 @@ section! {
     struct Grants {
         /// Components it may call at `http://<name>.internal/`.
         default call "call": Set<ComponentName> = Set::<ComponentName>::default();
+        /// Servers outside it may send requests to, as scheme, host and path:
+        /// `https://vision.example/v1/`. Where a name leads to a private network, that network
+        /// behind it: `http://search.default.svc:9200/ at 10.96.0.0/12`.
+        default http "http": Set<Place> = Set::<Place>::default();
         /// Topics it may publish to.
         default publish "publish": Set<TopicName> = Set::<TopicName>::default();
         /// Topics whose messages it is given.
@@ -199,6 +216,10 @@ section! {
         default body "body": Bytes<1, { 64 * MIB }> = Bytes(Defaults::default().body);
         /// Tries for one message or timer, the first included.
         default attempts "attempts": Count<1, 1_000> = Count(Defaults::default().attempts);
+        /// Connections to servers outside at once, idle ones included.
+        default connections "connections": Count<1, 1_000> = Count(Defaults::default().connections);
+        /// The body of a request to a server outside, and that of its response. They stream.
+        default outgoing_body "outgoing-body": Bytes<1, { 4_096 * MIB }> = Bytes(Defaults::default().outgoing_body);
     }
 }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use monopod_core::name::{BucketName, ComponentName, ContainerName, InvalidName, MAX_NAME, TopicName};
+use monopod_core::outgoing::Place;
 use monopod_core::size::{self, Size};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
@@ -239,6 +240,20 @@ macro_rules! names {
     )+ };
 }
 names!(ComponentName TopicName BucketName ContainerName);
+
+impl Value for Place {
+    fn read(raw: &Raw<'_>, report: &mut Report<'_>) -> Option<Self> {
+        string(raw, report, "\"https://vision.example/v1/\"", str::parse)
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^https?://[^/?#@ ]+/[^?#% ]*( at [0-9a-fA-F.:/, ]+)?$",
+            "examples": ["https://vision.example/v1/", "http://search.default.svc:9200/ at 10.96.0.0/12"],
+        })
+    }
+}
 
 /// What `core::name` accepts, for the JSON Schema.
 const NAME_PATTERN: &str = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::name::{BucketName, ComponentName, ContainerName, TopicName};
+use crate::outgoing::Place;
 use crate::size::Size;
 
 /// A component that is to run.
@@ -42,6 +43,8 @@ pub struct Schema {
 pub struct Grants {
     /// Components it may call at `http://<name>.internal/`.
     pub call: BTreeSet<ComponentName>,
+    /// Servers outside it may send requests to.
+    pub http: BTreeSet<Place>,
     /// Topics it may publish to.
     pub publish: BTreeSet<TopicName>,
     /// Topics whose messages it is given.
@@ -67,6 +70,10 @@ pub struct Limits {
     pub body: Size,
     /// Tries for one message or timer, the first included.
     pub attempts: u32,
+    /// Connections to servers outside at once, idle ones included.
+    pub connections: u32,
+    /// The body of a request to a server outside, and that of its response.
+    pub outgoing_body: Size,
 }
 
 impl Default for Limits {
@@ -82,6 +89,10 @@ impl Default for Limits {
             body: Size::mebibytes(1),
             // With the back-off of `messaging` about two minutes of trying.
             attempts: 8,
+            // Three servers at ten requests each. A server sees one address for all.
+            connections: 32,
+            // A photograph of 12 megapixels; they stream through and are not held.
+            outgoing_body: Size::mebibytes(16),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod invoke;
 pub mod message;
 pub mod name;
+pub mod outgoing;
 pub mod size;
 pub mod store;
 pub mod unit;

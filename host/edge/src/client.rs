@@ -1,4 +1,5 @@
-//! The client's side of TLS, for command-line clients and for asking issuers for keys.
+//! The client's side of TLS, for command-line clients, for asking issuers for keys, and for
+//! [`crate::outgoing`], the requests of components.
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), monopod_edge::client::Error> {
@@ -70,11 +71,11 @@ impl Connector {
     /// Trusts the machine's certificates, and those of the PEM file `ca`.
     pub fn new(ca: Option<PathBuf>) -> Result<Self, Error> {
         let more = ca.as_deref().map(tls::read_roots).transpose().map_err(|e| Error::Trust(Box::new(e)))?;
-        Self::trusting(more.unwrap_or_default())
+        Self::trusting(more.unwrap_or_default(), &[tls::HTTP1])
     }
 
-    /// Trusts the machine's certificates and `more`.
-    pub(crate) fn trusting(more: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
+    /// Trusts the machine's certificates and `more`; offers `protocols`, the first one first.
+    pub(crate) fn trusting(more: Vec<CertificateDer<'static>>, protocols: &[&[u8]]) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         // Single certificates of the machine that cannot be read concern nobody here.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -86,7 +87,7 @@ impl Connector {
             .map_err(|e| Error::Setup(e.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), via: None })
     }
 
@@ -120,13 +121,18 @@ impl Connector {
             if !secure {
                 return Ok(Stream::Plain(stream));
             }
-            match self.tls.connect(name, stream).await {
-                Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            match self.secure(name, stream).await {
+                Ok(stream) => Ok(stream),
                 Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(Error::Untrusted(shown.clone(), e)),
                 Err(e) => Err(Error::Connect(shown.clone(), e)),
             }
         });
         connected.await.unwrap_or_else(|_| Err(Error::Slow(shown.clone())))
+    }
+
+    /// TLS over a connection that is there, to a server that must be `name`.
+    pub(crate) async fn secure(&self, name: ServerName<'static>, stream: TcpStream) -> io::Result<Stream> {
+        Ok(Stream::Tls(Box::new(self.tls.connect(name, stream).await?)))
     }
 }
 
@@ -142,6 +148,16 @@ pub enum Stream {
     Plain(TcpStream),
     /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether both sides agreed on HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(tls::H2),
+        }
+    }
 }
 
 macro_rules! either {

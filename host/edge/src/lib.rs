@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod limits;
+pub mod outgoing;
 
 mod accept;
 mod answer;

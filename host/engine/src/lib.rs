@@ -25,6 +25,7 @@ use std::sync::{Arc, Weak};
 use monopod_core::blob::Blobs;
 use monopod_core::component::Component;
 use monopod_core::name::ComponentName;
+use monopod_core::outgoing::Outgoing;
 use monopod_core::store::Store;
 
 pub use cache::Compiled;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub store: Arc<dyn Store>,
     /// Large objects.
     pub blobs: Arc<dyn Blobs>,
+    /// Servers outside.
+    pub outgoing: Arc<dyn Outgoing>,
     /// Told before each component that has to be compiled, which can take seconds.
     pub progress: Box<dyn Fn(Progress<'_>) + Send>,
 }
@@ -105,6 +108,7 @@ struct Shared {
     components: HashMap<ComponentName, Arc<load::Loaded>>,
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
+    outgoing: Arc<dyn Outgoing>,
     ticker: ticker::Ticker,
     /// For calls from one component to another.
     this: Weak<Shared>,
@@ -146,6 +150,7 @@ impl Engine {
             components: loaded,
             store: settings.store,
             blobs: settings.blobs,
+            outgoing: settings.outgoing,
             ticker,
             this: this.clone(),
         });

@@ -4,10 +4,12 @@
 //! the pod needs exactly the network that the grants and the front door need, and a
 //! cluster can enforce it a second time, outside of the process.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use monopod_config::{Identity, Plan};
+use monopod_core::outgoing::Place;
 
 use crate::cli::Grants;
 use crate::platform::Failed;
@@ -44,6 +46,10 @@ fn list(plan: &Plan) -> String {
         };
         line("exposed", component.expose.as_deref().into_iter().collect());
         line("call", grants.call.iter().map(|it| it.as_str()).collect());
+        let http: Vec<String> = grants.http.iter().map(ToString::to_string).collect();
+        for place in &http {
+            line("http", vec![place]);
+        }
         line("publish", grants.publish.iter().map(|it| it.as_str()).collect());
         line("consume", grants.consume.iter().map(|it| it.as_str()).collect());
         line("buckets", grants.buckets.iter().map(|it| it.as_str()).collect());
@@ -77,19 +83,72 @@ fn policy(plan: &Plan, instance: &str) -> String {
             health.port()
         );
     }
-    match issuer(&plan.identity) {
-        None => text.push_str("  egress: []\n"),
-        Some((issuer, port)) => {
-            let _ = write!(
-                text,
-                "  egress:\n    # Names.\n    - to:\n        - namespaceSelector:\n            matchLabels:\n              \
-                 kubernetes.io/metadata.name: kube-system\n      ports:\n        \
-                 - {{protocol: UDP, port: 53}}\n        - {{protocol: TCP, port: 53}}\n    \
-                 # The keys of {issuer}.\n    - ports:\n        - {{protocol: TCP, port: {port}}}\n"
-            );
+    let (issuer, servers) = (issuer(&plan.identity), servers(plan));
+    let places = plan.components.values().flat_map(|component| &component.grants.http);
+    if issuer.is_none() && servers.is_empty() {
+        text.push_str("  egress: []\n");
+        return text;
+    }
+    text.push_str("  egress:\n");
+    if issuer.is_some() || places.into_iter().any(Place::is_named) {
+        text.push_str(
+            "    # Names.\n    - to:\n        - namespaceSelector:\n            matchLabels:\n              \
+             kubernetes.io/metadata.name: kube-system\n      ports:\n        \
+             - {protocol: UDP, port: 53}\n        - {protocol: TCP, port: 53}\n",
+        );
+    }
+    if let Some((issuer, port)) = issuer {
+        let _ = writeln!(
+            text,
+            "    # The keys of {issuer}.\n    - ports:\n        - {{protocol: TCP, port: {port}}}"
+        );
+    }
+    for server in servers {
+        let (peer, port) = server.split_once('|').unwrap_or_default();
+        let _ = write!(text, "    # Servers of components.\n    - to:\n");
+        if peer == PUBLIC {
+            text.push_str("        - ipBlock:\n            cidr: 0.0.0.0/0\n            except:\n");
+            for inside in INSIDE {
+                let _ = writeln!(text, "              - {inside}");
+            }
+            text.push_str("        - ipBlock: {cidr: \"2000::/3\"}\n");
+        } else {
+            let _ = writeln!(text, "        - ipBlock: {{cidr: \"{peer}\"}}");
         }
+        let _ = writeln!(text, "      ports:\n        - {{protocol: TCP, port: {port}}}");
     }
     text
+}
+
+/// Stands for every public address.
+const PUBLIC: &str = "public";
+
+/// Networks that no public address is in: the first ones that a hostile answer would name. The
+/// host's own check knows the rest.
+const INSIDE: [&str; 7] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "168.63.129.16/32",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+];
+
+/// Where the grants lead, as `network|port`, in the order of the chart. What stays in the pod
+/// needs no rule.
+fn servers(plan: &Plan) -> BTreeSet<String> {
+    let mut servers = BTreeSet::new();
+    for place in plan.components.values().flat_map(|component| &component.grants.http) {
+        match place.addresses() {
+            None => drop(servers.insert(format!("{PUBLIC}|{}", place.port()))),
+            Some(networks) => {
+                let outside = networks.iter().filter(|network| !network.is_loopback());
+                servers.extend(outside.map(|network| format!("{}|{}", network.cidr(), place.port())));
+            }
+        }
+    }
+    servers
 }
 
 /// The issuer and its port, where the keys are not our own.
@@ -128,10 +187,33 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_reaches_the_servers_of_its_components_where_they_may_be_and_not_within_itself() {
+        let grants = r#"http = ["https://vision.example/v1/", "https://*.other.example/", "http://s.svc:9200/ at 10.96.0.0/12, fd00::/8",
+            "http://127.0.0.1:9000/", "http://[::1]/", "http://169.254.169.254/latest/"]"#;
+        let text = format!(
+            "[platform]\nname = \"p\"\n[identity]\ndevelopment = true\n[components.a]\nbundle = \"a\"\n\
+             [components.a.grants]\n{grants}\n"
+        );
+        let text = policy(&monopod_config::parse("p.toml", &text).unwrap(), "p");
+        assert_eq!(text.matches("cidr: 0.0.0.0/0").count(), 1, "{text}");
+        for wanted in [
+            "port: 53}",
+            "              - 169.254.0.0/16\n",
+            "cidr: \"2000::/3\"}\n      ports:\n        - {protocol: TCP, port: 443}",
+            "cidr: \"10.96.0.0/12\"}\n      ports:\n        - {protocol: TCP, port: 9200}",
+            "cidr: \"fd00::/8\"}\n      ports:\n        - {protocol: TCP, port: 9200}",
+            "cidr: \"169.254.169.254/32\"}\n      ports:\n        - {protocol: TCP, port: 80}",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
+        assert!(!text.contains("9000") && !text.contains("::1"), "{text}");
+    }
+
+    #[test]
     fn grants_are_listed_by_component() {
-        let more = "[components.a]\nbundle = \"a\"\nexpose = \"/\"\n[components.a.grants]\ntimers = true\n";
+        let more = "[components.a]\nbundle = \"a\"\nexpose = \"/\"\n[components.a.grants]\ntimers = true\nhttp = [\"https://v.example/\"]\n";
         let text = format!("[platform]\nname = \"p\"\n[identity]\ndevelopment = true\n{more}");
         let text = list(&monopod_config::parse("p.toml", &text).unwrap());
-        assert_eq!(text, "a\n  exposed  /\n  timers   yes\n");
+        assert_eq!(text, "a\n  exposed  /\n  http     https://v.example/\n  timers   yes\n");
     }
 }

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use monopod_config::Plan;
 use monopod_core::store::Store;
 use monopod_core::{BoxFuture, name::TopicName};
+use monopod_edge::outgoing;
 use monopod_engine::{Compiled, Engine};
 use monopod_messaging::{Hub, Messaging};
 use monopod_state::{BlobSettings, LocalBlobs, OpenError, SqliteStore};
@@ -102,11 +103,17 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let Some(blobs) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
     let blobs = blobs?;
     let blobs: Arc<LocalBlobs> = Arc::new(blobs);
+    let outgoing = outgoing::Client::new(outgoing::Settings {
+        ca: plan.outgoing_ca.clone(),
+        resolver: Arc::new(outgoing::SystemResolver::default()),
+        runtime: tokio::runtime::Handle::current(),
+    })?;
     let settings = monopod_engine::Settings {
         cache: state.join("cache"),
         store: store.clone(),
         blobs: blobs.clone(),
         progress: Box::new(compiling()),
+        outgoing: Arc::new(outgoing),
     };
     let names: Vec<String> = components.iter().map(|c| c.name.to_string()).collect();
     let load = tokio::task::spawn_blocking(move || Engine::load(settings, components));

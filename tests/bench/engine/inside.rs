@@ -178,6 +178,7 @@ impl House {
             cache: folder.join("cache"),
             store: Arc::new(store),
             blobs: Arc::new(LocalBlobs::open(blobs).unwrap()),
+            outgoing: Arc::new(monopod_tests::nowhere::Nowhere),
             progress: Box::new(|_| {}),
         };
         let (engine, _) = Engine::load(settings, components.into_iter().collect()).unwrap();

@@ -44,7 +44,7 @@ impl Remote {
             return Err(wrong("name the tenant: https://login.microsoftonline.com/<tenant id>/v2.0"));
         }
         let roots = ca.map(tls::read_roots).transpose()?.unwrap_or_default();
-        let connector = Connector::trusting(roots).map_err(Error::Client)?;
+        let connector = Connector::trusting(roots, &[tls::HTTP1]).map_err(Error::Client)?;
         Ok(Self { issuer: issuer.to_owned(), connector })
     }
 

@@ -26,6 +26,9 @@ pub(crate) const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&TLS13, &TLS
 /// The name by which ALPN calls HTTP/2.
 pub(crate) const H2: &[u8] = b"h2";
 
+/// And HTTP/1.1.
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
+
 /// A certificate chain with its key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
@@ -63,7 +66,7 @@ pub(crate) fn server(tls: &Tls, listen: SocketAddr) -> Result<Arc<ServerConfig>,
             e => failed(e),
         }
         })?;
-    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
     // Resumption without memory on our side; its keys rotate every six hours.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
     Ok(Arc::new(config))

@@ -11,6 +11,8 @@ mod identity;
 #[cfg(test)]
 mod open;
 #[cfg(test)]
+mod outgoing;
+#[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod routes;

@@ -1,5 +1,6 @@
-//! `wasi:http` outgoing: calls to other components at `http://<name>.internal/`.
-//! They never open a socket and inherit the caller's identity, deadline and trace.
+//! `wasi:http` outgoing: calls to other components at `http://<name>.internal/`, and, through
+//! `outside`, to servers. Calls to components never open a socket and inherit the caller's
+//! identity, deadline and trace.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -9,8 +10,10 @@ use monopod_core::Body;
 use monopod_core::context::{Context, MAX_DEPTH};
 use monopod_core::invoke;
 use monopod_core::name::ComponentName;
+use monopod_core::outgoing::Permit;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::outside;
 use crate::Shared;
 use crate::load::Loaded;
 
@@ -31,23 +34,28 @@ impl Outgoing {
         Self { shared: shared.this.clone(), loaded: loaded.clone(), context: context.clone() }
     }
 
-    /// The component a request is for, if the caller may call it.
-    fn target(&self, uri: &http::Uri) -> Result<ComponentName, Error> {
+    /// Where a request goes, if the caller may send it there.
+    fn target(&self, uri: &http::Uri) -> Result<Target, Error> {
         let caller = &self.loaded.component;
         let host = uri.host().unwrap_or_default();
         let internal =
             host.strip_suffix(".internal").filter(|_| uri.scheme() == Some(&http::uri::Scheme::HTTP));
-        let (why, fix) = match internal {
-            Some(name) => match caller.grants.call.get(name) {
-                Some(name) => return Ok(name.clone()),
-                None => ("not granted", format!("[components.{}.grants] call = [\"{name}\"]", caller.name)),
-            },
-            None => ("no host outside may be called", "call a component: http://<name>.internal/".to_owned()),
+        let Some(name) = internal else {
+            return outside::decide(uri, caller, &self.context).map(Target::Outside);
         };
-        tracing::warn!(component = %caller.name, correlation = %self.context.correlation, trace = %self.context.trace,
-            to = %uri, why, fix, "outgoing request refused");
+        if let Some(name) = caller.grants.call.get(name) {
+            return Ok(Target::Component(name.clone()));
+        }
+        let fix = format!("[components.{}.grants] call = [\"{name}\"]", caller.name);
+        outside::refused(caller, &self.context, &format!("http://{host}{}", uri.path()), "not granted", &fix);
         Err(Error::HttpRequestDenied)
     }
+}
+
+/// Where a request goes.
+enum Target {
+    Component(ComponentName),
+    Outside(Permit),
 }
 
 impl WasiHttpHooks for Outgoing {
@@ -58,14 +66,24 @@ impl WasiHttpHooks for Outgoing {
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _done: Io,
     ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send> {
         let target = self.target(request.uri());
         let shared = self.shared.clone();
+        let loaded = self.loaded.clone();
         let mut context = self.context.clone();
         Box::new(async move {
-            let target = target?;
+            let done = || Box::new(std::future::ready(Ok(()))) as Io;
+            let target = match target? {
+                Target::Component(name) => name,
+                Target::Outside(permit) => {
+                    let shared = shared.upgrade().ok_or(Error::ConnectionTerminated)?;
+                    let (client, caller) = (&*shared.outgoing, &loaded.component);
+                    let response = outside::send(client, caller, &context, permit, request, options).await?;
+                    return Ok((response, done()));
+                }
+            };
             if context.depth >= MAX_DEPTH {
                 tracing::warn!(component = %target, correlation = %context.correlation, depth = context.depth,
                     "call refused: components call one another in a circle, or too deeply");
@@ -87,7 +105,7 @@ impl WasiHttpHooks for Outgoing {
             let body = |body: Body| -> WasiBody {
                 body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
             };
-            Ok((response.map(body), Box::new(std::future::ready(Ok(()))) as Io))
+            Ok((response.map(body), done()))
         })
     }
 }

@@ -8,6 +8,7 @@ mod blobs;
 pub(crate) mod http;
 mod identity;
 mod messaging;
+mod outside;
 mod state;
 mod timers;
 

@@ -2,16 +2,22 @@
 //! call it to see what the caller gets, what remains, and that neighbours are unharmed.
 
 #[cfg(target_arch = "wasm32")]
+mod raw;
+
+#[cfg(target_arch = "wasm32")]
 mod probe {
     use std::time::Duration;
 
     use monopod_sdk::http::{Method, Problem, Request, Response};
-    use monopod_sdk::ports::{Buckets, Identity, Outgoing, Principal, Publisher, Range, Services, Timers};
+    use monopod_sdk::ports::{
+        Buckets, Fetch, Identity, Outgoing, Principal, Publisher, Range, Services, Timers, Web,
+    };
     use monopod_sdk::{Failure, Host, Message, Timer};
 
-    struct Probe;
+    pub(crate) struct Probe;
 
-    monopod_sdk::export!(Probe: http, messages, timers);
+    // Requests come by way of `raw`.
+    monopod_sdk::export!(Probe: messages, timers);
 
     const BUCKET: &str = "counters";
 
@@ -110,6 +116,24 @@ mod probe {
                     }
                     text("no limit".into())
                 }
+                (Method::Post, ["flood", what]) => {
+                    for n in 0..100_000 {
+                        let done = match *what {
+                            "timers" => Host.set_timer(&format!("flood-{n}"), Duration::from_secs(60), b"x"),
+                            _ => Host.publish(&Outgoing::json("probe.out", "key", &n)?).map(drop),
+                        };
+                        if let Err(error) = done {
+                            return text(format!("{n}: {error}"));
+                        }
+                    }
+                    text("no limit".into())
+                }
+                // Writes, and then keeps its unit open for ever.
+                (Method::Post, ["hold", key]) => {
+                    count(key)?;
+                    std::thread::sleep(Duration::from_secs(3_600));
+                    text("held".into())
+                }
                 (Method::Get, ["scan"]) => {
                     let range = Range { prefix: "scan-", after: None, descending: true, limit: 2 };
                     Host.set(BUCKET, "scan-b", b"own")?;
@@ -127,6 +151,26 @@ mod probe {
                         |error| format!("stopped: {error}"),
                         |response| String::from_utf8_lossy(&response.body).into_owned(),
                     ))
+                }
+                // The request's body is the address; the answer is what came of it.
+                (_, ["fetch", retries]) => {
+                    let url = request.body(usize::MAX)?;
+                    let fetch = Fetch {
+                        method: Method::Get,
+                        url: &String::from_utf8_lossy(&url),
+                        headers: &[("authorization", "Bearer own")],
+                        body: &[],
+                        retries: retries.parse().unwrap_or(0),
+                        limit: 4 << 20,
+                    };
+                    let response = match Host.fetch(&fetch) {
+                        Ok(response) => response,
+                        Err(error) => return text(format!("error: {error}")),
+                    };
+                    let location = response.headers.iter().find(|(name, _)| name == "location");
+                    let location = location.map(|(_, value)| format!(" {value}")).unwrap_or_default();
+                    let body = String::from_utf8_lossy(&response.body).into_owned();
+                    text(format!("{}{location} {body}", response.status))
                 }
                 (Method::Get, ["denied", what]) => {
                     let refused = match *what {
