@@ -11,6 +11,7 @@
 )]
 
 mod advisories;
+mod fields;
 mod functions;
 mod guests;
 mod outgoing;

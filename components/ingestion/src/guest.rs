@@ -1,6 +1,7 @@
 //! Connects the service to the platform.
 
-use monopod_sdk::{Host, Http, Problem, Request, Response};
+use monopod_sdk::graph::{Answers, Field};
+use monopod_sdk::{Fields, Host, Http, Problem, Request, Response};
 
 struct Ingestion;
 
@@ -10,4 +11,10 @@ impl Http for Ingestion {
     }
 }
 
-monopod_sdk::export!(Ingestion: http);
+impl Fields for Ingestion {
+    fn resolve(field: Field) -> Answers {
+        crate::resolve(&field)
+    }
+}
+
+monopod_sdk::export!(Ingestion: http, fields);

@@ -13,6 +13,7 @@ mod session;
 mod start;
 mod view;
 
+use monopod_sdk::graph::{Answers, Field, Refusal, Value};
 use monopod_sdk::http::{Method, Problem, Request, Response};
 use monopod_sdk::ports::{
     Blobs, Buckets, Clock, Identity, Outgoing, Publisher, Random, Services, Settings, User,
@@ -46,6 +47,14 @@ pub fn answer(ports: &impl Ports, request: Request) -> Result<Response, Problem>
             request::request(ports, &caller(ports)?, request.json(MAX_BODY)?)
         }
         _ => Err(Problem::no_route(&request)),
+    }
+}
+
+/// Answers the fields of the schema that are answered in code.
+pub fn resolve(field: &Field) -> Answers {
+    match field.name.as_str() {
+        "ping" => Ok(field.parents.iter().map(|_| Ok(Value::from("pong"))).collect()),
+        name => Err(Refusal::new("UNKNOWN_FIELD", format!("Nobody answers {}.{name}.", field.parent_type))),
     }
 }
 

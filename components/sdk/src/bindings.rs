@@ -30,6 +30,7 @@ pub mod imports {
             "../../wit/timers",
             "../../wit/blobs",
             "../../wit/function",
+            "../../wit/graph",
             "../../wit/platform",
         ],
         generate_all,
@@ -55,6 +56,7 @@ macro_rules! exporting {
                     "../../wit/timers",
                     "../../wit/blobs",
                     "../../wit/function",
+                    "../../wit/graph",
                     "../../wit/platform",
                 ],
                 pub_export_macro: true,
@@ -91,4 +93,7 @@ exporting!(message_handler, "monopod:platform/message-handler", "monopod_sdk::bi
 });
 exporting!(timer_handler, "monopod:platform/timer-handler", "monopod_sdk::bindings::timer_handler", {
     pub use exports::monopod::timers::handler::{Guest, Outcome, Timer};
+});
+exporting!(field_resolver, "monopod:platform/field-resolver", "monopod_sdk::bindings::field_resolver", {
+    pub use exports::monopod::graph::resolver::{Field, Guest, Problem, Value};
 });

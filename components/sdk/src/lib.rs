@@ -1,13 +1,14 @@
 //! What a component written in Rust needs to run in monopod.
 //!
 //! A component is an ordinary library of crate type `cdylib`. It implements one or more of
-//! four traits and exports them:
+//! these traits and exports them:
 //!
 //! - [`Http`] answers requests: its REST interface, behind GraphQL, called by other
 //!   components, or exposed by the front door;
 //! - [`Function`] answers bytes with bytes, without HTTP around them: the shortest way;
 //! - [`Messages`] handles the messages of the topics it is granted to consume;
-//! - [`TimerEvents`] handles the timers it has set.
+//! - [`TimerEvents`] handles the timers it has set;
+//! - [`Fields`] answers fields of GraphQL in code, without HTTP in between.
 //!
 //! ```
 //! use monopod_sdk::http::{Method, Problem, Request, Response};
@@ -39,6 +40,7 @@
 //!
 //! Not for the host: this crate is compiled into guests only.
 
+pub mod graph;
 pub mod http;
 pub mod id;
 mod message;
@@ -104,8 +106,14 @@ pub trait TimerEvents {
     fn fire(timer: Timer) -> Result<(), Failure>;
 }
 
-/// Exports what a component implements: `export!(Name: http, function, messages, timers)`, with those
-/// of the four that it has. Once per component. Does nothing in a native build, so that the
+/// A component that answers fields of GraphQL: those with `@resolve` in its `schema.graphql`.
+pub trait Fields {
+    /// Answers a field on all objects of a level at once.
+    fn resolve(field: graph::Field) -> graph::Answers;
+}
+
+/// Exports what a component implements: `export!(Name: http, function, messages, timers, fields)`, with
+/// those of the five that it has. Once per component. Does nothing in a native build, so that the
 /// same crate runs its tests there.
 #[macro_export]
 macro_rules! export {
@@ -153,6 +161,20 @@ macro_rules! __export {
             }
         }
         $crate::bindings::message_handler::export!(MessageShell with_types_in $crate::bindings::message_handler);
+    };
+    (fields $component:ident) => {
+        struct FieldShell;
+        impl $crate::bindings::field_resolver::Guest for FieldShell {
+            fn resolve(
+                field: $crate::bindings::field_resolver::Field,
+            ) -> Result<
+                Vec<Result<$crate::bindings::field_resolver::Value, $crate::bindings::field_resolver::Problem>>,
+                $crate::bindings::field_resolver::Problem,
+            > {
+                $crate::shell::fields::<$component>(field)
+            }
+        }
+        $crate::bindings::field_resolver::export!(FieldShell with_types_in $crate::bindings::field_resolver);
     };
     (timers $component:ident) => {
         struct TimerShell;

@@ -1,5 +1,5 @@
 //! Between the generated bindings and the component's traits: turns what the host hands over
-//! into requests, messages and timers, and what the component returns back. Called by the
+//! into requests, messages, timers and fields, and what the component returns back. Called by the
 //! `export!` macro only.
 
 use std::borrow::Cow;
@@ -9,7 +9,8 @@ use crate::bindings::imports::monopod::messaging::types as messaging;
 use crate::bindings::imports::wasi::cli::stderr::get_stderr;
 use crate::bindings::imports::wasi::http::types as wasi;
 use crate::bindings::imports::wasi::io::streams::{InputStream, OutputStream, StreamError};
-use crate::bindings::{function as wit, timer_handler};
+use crate::bindings::{field_resolver, function as wit, timer_handler};
+use crate::graph;
 use crate::http::{Method, Problem, Request, Response};
 use crate::ports::{Failure, Message, Millis, Timer};
 
@@ -80,6 +81,46 @@ pub fn timer<C: crate::TimerEvents>(timer: timer_handler::Timer) -> messaging::O
         due_at: Millis(timer.due_at),
         attempt: timer.attempt,
     }))
+}
+
+/// Answers a field with `C`.
+pub fn fields<C: crate::Fields>(
+    field: field_resolver::Field,
+) -> Result<Vec<Result<field_resolver::Value, field_resolver::Problem>>, field_resolver::Problem> {
+    let values = |values: Vec<_>| values.into_iter().map(value).collect();
+    let answers = C::resolve(graph::Field {
+        parent_type: field.parent_type,
+        name: field.name,
+        arguments: field.arguments.into_iter().map(|each| (each.name, value(each.value))).collect(),
+        parents: field.parents.into_iter().map(values).collect(),
+        selected: field.selected,
+    });
+    let problem =
+        |refusal: graph::Refusal| field_resolver::Problem { message: refusal.message, code: refusal.code };
+    let answers = answers.map_err(problem)?;
+    Ok(answers.into_iter().map(|each| each.map(wire).map_err(problem)).collect())
+}
+
+fn value(value: field_resolver::Value) -> graph::Value {
+    match value {
+        field_resolver::Value::Null => graph::Value::Null,
+        field_resolver::Value::Boolean(value) => graph::Value::Boolean(value),
+        field_resolver::Value::Integer(value) => graph::Value::Integer(value),
+        field_resolver::Value::Float(value) => graph::Value::Float(value),
+        field_resolver::Value::Text(text) => graph::Value::Text(text),
+        field_resolver::Value::Json(text) => graph::Value::Json(text),
+    }
+}
+
+fn wire(value: graph::Value) -> field_resolver::Value {
+    match value {
+        graph::Value::Null => field_resolver::Value::Null,
+        graph::Value::Boolean(value) => field_resolver::Value::Boolean(value),
+        graph::Value::Integer(value) => field_resolver::Value::Integer(value),
+        graph::Value::Float(value) => field_resolver::Value::Float(value),
+        graph::Value::Text(text) => field_resolver::Value::Text(text),
+        graph::Value::Json(text) => field_resolver::Value::Json(text),
+    }
 }
 
 fn outcome(result: Result<(), Failure>) -> messaging::Outcome {

@@ -4,7 +4,7 @@
 use crate::context::Context;
 use crate::message::{Delivery, Outcome, Timer};
 use crate::name::ComponentName;
-use crate::{Body, BoxFuture};
+use crate::{Body, BoxFuture, resolve};
 
 /// Why an invocation gave no answer. Its unit of work was dropped.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,19 @@ pub trait Components: Send + Sync {
         request: http::Request<Body>,
         context: &'a Context,
     ) -> BoxFuture<'a, Result<http::Response<Body>, Error>>;
+
+    /// Asks a component for a field of GraphQL on all objects of a level; the answer is there
+    /// after its unit of work is committed. An answer that is an error as a whole drops the unit.
+    /// Dropping the future ends the invocation.
+    fn resolve<'a>(
+        &'a self,
+        component: &'a ComponentName,
+        field: &'a resolve::Field,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<resolve::Answer, Error>> {
+        let _nobody = (field, context);
+        Box::pin(async { Err(Error::NotServed(component.clone())) })
+    }
 
     /// Delivers a message. On `Outcome::Done` the unit is committed and the delivery
     /// settled in the same transaction; otherwise the caller records the failure.

@@ -14,6 +14,7 @@ pub mod invoke;
 pub mod message;
 pub mod name;
 pub mod outgoing;
+pub mod resolve;
 pub mod size;
 pub mod store;
 pub mod unit;

@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
         "../../wit/timers",
         "../../wit/blobs",
         "../../wit/function",
+        "../../wit/graph",
     ],
     inline: "
         package monopod:host;
@@ -25,6 +26,7 @@ wasmtime::component::bindgen!({
             export monopod:function/handler@0.1.0;
             export monopod:messaging/handler@0.1.0;
             export monopod:timers/handler@0.1.0;
+            export monopod:graph/resolver@0.1.0;
         }
     ",
     world: "monopod:host/all",

@@ -81,7 +81,7 @@ pub enum Error {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "component `{0}` exports nothing that is served here\n  fix: export wasi:http/incoming-handler@0.2, monopod:function/handler@0.1.0, monopod:messaging/handler@0.1.0 or monopod:timers/handler@0.1.0"
+        "component `{0}` exports nothing that is served here\n  fix: export wasi:http/incoming-handler@0.2, monopod:function/handler@0.1.0, monopod:messaging/handler@0.1.0, monopod:timers/handler@0.1.0 or monopod:graph/resolver@0.1.0"
     )]
     NothingServed(ComponentName),
     /// It is given messages or timers but has no handler for them.
@@ -155,5 +155,11 @@ impl Engine {
             this: this.clone(),
         });
         Ok((Self { shared }, reports))
+    }
+
+    /// Whether a component answers fields of GraphQL in code: what its schema says with
+    /// `@resolve` needs it.
+    pub fn resolves(&self, component: &ComponentName) -> bool {
+        self.shared.components.get(component).is_some_and(|loaded| loaded.fields.is_some())
     }
 }

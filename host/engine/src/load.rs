@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component as Code, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as http;
 
-use crate::bindings::exports::monopod::{function, messaging, timers};
+use crate::bindings::exports::monopod::{function, graph, messaging, timers};
 use crate::cache::{Cache, Compiled};
 use crate::guest::Guest;
 use crate::instances::Places;
@@ -25,6 +25,7 @@ pub(crate) struct Loaded {
     pub(crate) function: Option<function::handler::GuestIndices>,
     pub(crate) messages: Option<messaging::handler::GuestIndices>,
     pub(crate) timers: Option<timers::handler::GuestIndices>,
+    pub(crate) fields: Option<graph::resolver::GuestIndices>,
     /// Where its calls run.
     pub(crate) places: Places,
 }
@@ -78,8 +79,9 @@ fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Load
     let function = function::handler::GuestIndices::new(&instance).ok();
     let messages = messaging::handler::GuestIndices::new(&instance).ok();
     let timers = timers::handler::GuestIndices::new(&instance).ok();
+    let fields = graph::resolver::GuestIndices::new(&instance).ok();
 
-    if http.is_none() && function.is_none() && messages.is_none() && timers.is_none() {
+    if http.is_none() && function.is_none() && messages.is_none() && timers.is_none() && fields.is_none() {
         return Err(Error::NothingServed(component.name));
     }
     let no_handler = |what, export| Error::NoHandler { component: component.name.clone(), what, export };
@@ -95,5 +97,5 @@ fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Load
         .map_err(|error| Error::Engine(format!("component `{}`: {error}", component.name)))?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let places = Places::new(component.limits.concurrency);
-    Ok(Loaded { component, authority, environment, instance, http, function, messages, timers, places })
+    Ok(Loaded { component, authority, environment, instance, http, function, messages, timers, fields, places })
 }

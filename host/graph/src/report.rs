@@ -69,6 +69,11 @@ fn by(info: &FieldInfo) -> (Option<String>, Option<String>) {
     match info.resolver.as_deref() {
         None => (None, None),
         Some(Resolver::Connect(connect)) => (Some(connect.component.to_string()), Some(how(connect))),
+        Some(Resolver::Code(code)) => {
+            let needs =
+                if code.needs.is_empty() { String::new() } else { format!(" from {}", code.needs.join(" ")) };
+            (Some(code.component.to_string()), Some(format!("code{needs}, up to {} at once", code.max)))
+        }
         Some(Resolver::Subscribe(topics)) => {
             let topics: Vec<_> = topics.iter().map(|each| each.topic.to_string()).collect();
             (Some("topics".to_owned()), Some(topics.join(", ")))

@@ -2,7 +2,7 @@
 //! Made by `compose`, read by `plan`; immutable, so that requests under way keep theirs
 //! when another is swapped in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,8 +67,31 @@ pub(crate) struct ListSize {
 pub(crate) enum Resolver {
     /// A component's REST interface.
     Connect(Box<Connect>),
+    /// A component's code.
+    Code(Box<Code>),
     /// Topics.
     Subscribe(Box<[Subscribe]>),
+}
+
+/// Code that answers a field on many objects at once.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub component: ComponentName,
+    /// The fields of the object that it gets, in this order.
+    pub needs: Box<[Box<str>]>,
+    /// The most objects of one call.
+    pub max: usize,
+}
+
+impl Resolver {
+    /// The fields of the object that the answer is made from.
+    pub fn needs(&self) -> &[Box<str>] {
+        match self {
+            Self::Connect(connect) => &connect.needs,
+            Self::Code(code) => &code.needs,
+            Self::Subscribe(_) => &[],
+        }
+    }
 }
 
 /// A request to a component.
@@ -166,6 +189,17 @@ impl Schema {
     /// directives that map and guard fields.
     pub fn sdl(&self) -> String {
         self.public.to_string()
+    }
+
+    /// The components that answer fields in code.
+    pub fn resolving(&self) -> BTreeSet<ComponentName> {
+        let fields = self.types.values().flat_map(|info| info.fields.values());
+        fields
+            .filter_map(|field| match field.resolver.as_deref() {
+                Some(Resolver::Code(code)) => Some(code.component.clone()),
+                _ => None,
+            })
+            .collect()
     }
 
     pub(crate) fn field(&self, ty: &str, field: &str) -> Option<&FieldInfo> {

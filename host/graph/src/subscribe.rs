@@ -155,7 +155,7 @@ impl Feed {
     fn sources(&self) -> &[Subscribe] {
         match &*self.resolver {
             Resolver::Subscribe(sources) => sources,
-            Resolver::Connect(_) => &[],
+            Resolver::Connect(_) | Resolver::Code(_) => &[],
         }
     }
 

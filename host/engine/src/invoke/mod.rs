@@ -1,12 +1,14 @@
 //! Calls of components: what `core`'s port promises, one module for each kind of call.
 //!
 //! [`call`] is the life of every call (a place, an instance, the guest's code, the commit);
-//! [`http`], [`function`], [`message`] and [`timer`] say what is handed to the guest and what comes back.
+//! [`http`], [`function`], [`message`], [`resolve`] and [`timer`] say what is handed to the guest and what
+//! comes back.
 
 mod call;
 mod function;
 mod http;
 mod message;
+mod resolve;
 mod timer;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use monopod_core::identity::{Owner, Principal};
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, Outcome, Timer};
 use monopod_core::name::ComponentName;
+use monopod_core::resolve::{Answer, Field};
 use monopod_core::{Body, BoxFuture};
 
 use crate::load::Loaded;
@@ -29,6 +32,15 @@ impl Components for Engine {
         context: &'a Context,
     ) -> BoxFuture<'a, Result<::http::Response<Body>, Error>> {
         Box::pin(self.shared.http(component, request, context))
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        component: &'a ComponentName,
+        field: &'a Field,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<Answer, Error>> {
+        Box::pin(self.shared.resolve(component, field, context))
     }
 
     fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use apollo_compiler::Node;
 use apollo_compiler::Schema;
-use apollo_compiler::ast::{Directive, FieldDefinition, Value};
+use apollo_compiler::ast::{Directive, FieldDefinition, Type, Value};
 use apollo_compiler::collections::HashMap as FastMap;
 use apollo_compiler::schema::{Component, ExtendedType, Implementers, ObjectType};
 use monopod_core::name::TopicName;
@@ -18,9 +18,13 @@ use super::source::Sources;
 use super::{prelude, rules};
 use crate::mapping::answer::{Covered, Made};
 use crate::mapping::check::{Answered, Types};
-use crate::mapping::{did_you_mean, parse};
-use crate::schema::{FieldInfo, ListSize, Resolver, Rule, Subscribe, TypeInfo};
+use crate::mapping::{Mistake, did_you_mean, parse};
+use crate::schema::{Code, FieldInfo, ListSize, Resolver, Rule, Subscribe, TypeInfo};
 use crate::settings::Settings;
+
+/// The most objects that one call of a resolver in code is for: at some hundred bytes each this
+/// is a body of ordinary size.
+const MAX_OBJECTS: usize = 1_000;
 
 /// Everything known of the object types beyond their shape.
 pub fn bind(
@@ -59,7 +63,10 @@ fn answered(schema: &Schema) -> Answered {
     for object in objects.filter(|object| !ROOTS.contains(&object.name.as_str())) {
         let coordinate =
             |field: &Component<FieldDefinition>| (object.name.to_string(), field.name.to_string());
-        let alone = object.fields.values().filter(|field| field.directives.has("connect"));
+        let alone = object
+            .fields
+            .values()
+            .filter(|field| field.directives.has("connect") || field.directives.has("resolve"));
         answered.alone.extend(alone.map(coordinate));
         let key = key(object);
         for part in object.directives.get_all("connect") {
@@ -88,8 +95,8 @@ fn inherit(types: &mut HashMap<String, TypeInfo>) {
             .filter_map(|(name, field)| Some((name.clone(), Arc::clone(field.rule.as_ref()?))))
             .collect();
         for (name, field) in &mut info.fields {
-            let Some(Resolver::Connect(connect)) = field.resolver.as_deref() else { continue };
-            for needed in connect.needs.iter().filter(|needed| ***needed != **name) {
+            let Some(resolver) = field.resolver.clone() else { continue };
+            for needed in resolver.needs().iter().filter(|needed| ***needed != **name) {
                 let Some(more) = rules.get(&**needed) else { continue };
                 let mut rule = field.rule.as_deref().cloned().unwrap_or_default();
                 rule.demands.extend(more.demands.iter().cloned());
@@ -209,7 +216,15 @@ impl Binder<'_, '_> {
         }
         let subscribe: Vec<_> = field.directives.get_all("subscribe").collect();
         let coordinate = format!("{}.{}", object.name, field.name);
+        let code = field.directives.get("resolve");
+        if let (Some(_), Some(code)) = (connect, code) {
+            let help = "several answers cannot be put together; leave one out".to_owned();
+            self.sources.report(code.location(), "@connect answers this field already", Some(help));
+        }
         let resolver = match (connect, subscribe.as_slice()) {
+            (None, []) if code.is_some() && object.name != "Subscription" => code
+                .and_then(|code| self.code(object, field, code, root))
+                .map(|code| Resolver::Code(Box::new(code))),
             (_, [directive, ..]) if object.name != "Subscription" => {
                 let message = format!("@subscribe has no place on {coordinate}");
                 let help = "only fields of Subscription follow topics".to_owned();
@@ -237,7 +252,7 @@ impl Binder<'_, '_> {
                 let help = if object.name == "Subscription" {
                     "add:  @subscribe(topic: \"…\", selection: \"…\")"
                 } else {
-                    "add:  @connect(http: {GET: \"/…\"}, selection: \"…\")"
+                    "add:  @connect(http: {GET: \"/…\"}, selection: \"…\"), or @resolve for one in code"
                 };
                 self.sources.report(
                     field.name.location(),
@@ -253,6 +268,82 @@ impl Binder<'_, '_> {
             }
         };
         FieldInfo { rule, cost, size, resolver: resolver.map(Arc::new) }
+    }
+
+    /// A field that a component answers in code; what it returns has the fields' names.
+    fn code(
+        &mut self,
+        object: &ObjectType,
+        field: &FieldDefinition,
+        directive: &Node<Directive>,
+        root: bool,
+    ) -> Option<Code> {
+        let component = self.sources.owner(directive.location())?.component.clone();
+        let given = |name| directive.specified_argument_by_name(name).filter(|node| !node.is_null());
+        let max = match given("maxSize") {
+            None => MAX_OBJECTS,
+            Some(node) => {
+                let size = node.to_i32().and_then(|size| usize::try_from(size).ok());
+                size.filter(|size| (1..=MAX_OBJECTS).contains(size)).or_else(|| {
+                    let message = format!("a call is for 1 to {MAX_OBJECTS} objects");
+                    self.sources.report(node.location(), message, None);
+                    None
+                })?
+            }
+        };
+        let names =
+            given("needs").map(|node| node.as_list().map_or_else(|| vec![node.clone()], <[_]>::to_vec));
+        let mut needs: Vec<Box<str>> = Vec::new();
+        for node in names.unwrap_or_default() {
+            let name = node.as_str()?;
+            let mut bad = Vec::new();
+            let types = Types {
+                schema: self.schema,
+                implementers: self.implementers,
+                answered: &self.answered,
+                field: Some(field),
+                parent: (!root).then_some(object),
+                batch: false,
+                used: RefCell::default(),
+            };
+            let path = parse::path(&format!("$this.{name}"));
+            let path = path.map_err(|_| Mistake::new(0..name.len(), "this is not the name of a field"));
+            match path {
+                Ok(path) => types.exists(&path, &mut bad),
+                Err(mistake) => bad.push(mistake),
+            }
+            for Mistake { message, help, .. } in bad {
+                self.sources.report(node.location(), message, help);
+            }
+            needs.push(name.into());
+        }
+        self.cover(&field.ty);
+        Some(Code { component, needs: needs.into(), max })
+    }
+
+    /// Everything below a field that is answered in code is given by the code.
+    fn cover(&mut self, ty: &Type) {
+        let mut open = vec![ty.inner_named_type().clone()];
+        while let Some(name) = open.pop() {
+            match self.schema.types.get(&name) {
+                Some(ExtendedType::Object(object)) => {
+                    for field in object.fields.values() {
+                        let coordinate = (object.name.to_string(), field.name.to_string());
+                        if self.covered.fields.insert(coordinate) {
+                            open.push(field.ty.inner_named_type().clone());
+                        }
+                    }
+                }
+                Some(ExtendedType::Interface(_)) => {
+                    let all = self.implementers.get(&name).map(|all| all.objects.iter().cloned());
+                    open.extend(all.into_iter().flatten());
+                }
+                Some(ExtendedType::Union(union)) => {
+                    open.extend(union.members.iter().map(|member| member.name.clone()));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// A field that gets its value from the mapping of the field above it.
@@ -379,18 +470,19 @@ impl Binder<'_, '_> {
             let mut fields: Vec<_> = info.fields.iter().collect();
             fields.sort_by_key(|(name, _)| name.as_str());
             for (name, field) in fields {
-                let Some(Resolver::Connect(connect)) = field.resolver.as_deref() else { continue };
-                if connect.lookup && made.fields.contains(name) {
+                let Some(resolver) = field.resolver.as_deref() else { continue };
+                let lookup = matches!(resolver, Resolver::Connect(connect) if connect.lookup);
+                if lookup && made.fields.contains(name) {
                     continue;
                 }
-                for needed in connect.needs.iter().filter(|needed| !made.fields.contains(&***needed)) {
+                for needed in resolver.needs().iter().filter(|needed| !made.fields.contains(&***needed)) {
                     let message = format!(
                         "`{}` of `{}` is made from `{needed}`, which this selection leaves out",
                         name, made.ty
                     );
                     let help = format!("add `{needed}`");
                     let at = made.at.clone();
-                    self.sources.report_inside(node, crate::mapping::Mistake::new(at, message).help(help));
+                    self.sources.report_inside(node, Mistake::new(at, message).help(help));
                 }
             }
         }

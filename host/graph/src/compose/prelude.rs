@@ -4,8 +4,9 @@
 use crate::scalar::SCALARS;
 
 /// The host's directives. They map and guard fields and are not shown to clients.
-pub const DIRECTIVES: [&str; 9] = [
+pub const DIRECTIVES: [&str; 10] = [
     "connect",
+    "resolve",
     "subscribe",
     "authenticated",
     "requiresScopes",
@@ -28,6 +29,7 @@ pub const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const DEFINITIONS: &str = r#"
 directive @connect(http: ConnectHTTP!, selection: String!, to: String, batch: ConnectBatch, isSuccess: String,
     errors: ConnectErrors) repeatable on FIELD_DEFINITION | OBJECT
+directive @resolve(needs: [String!], maxSize: Int) on FIELD_DEFINITION
 directive @subscribe(topic: String!, filter: String, selection: String!) repeatable on FIELD_DEFINITION
 directive @authenticated repeatable on FIELD_DEFINITION | OBJECT | INTERFACE
 directive @requiresScopes(scopes: [[String!]!]!) repeatable on FIELD_DEFINITION | OBJECT | INTERFACE

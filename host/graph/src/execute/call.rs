@@ -97,7 +97,13 @@ impl<'r> Call<'r> {
         };
         match timeout_at(context.deadline.into(), exchange).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(Broken::Invocation(invoke::Error::TimedOut(_)))) | Err(_) => Err(self.timed_out(context)),
+            Ok(Err(Broken::Invocation(invoke::Error::TimedOut(_)))) | Err(_) => {
+                tracing::warn!(
+                    component = %self.component, correlation = %context.correlation,
+                    uri = %self.uri, "a component did not answer a field in time"
+                );
+                Err(timed_out(context))
+            }
             Ok(Err(broken)) => {
                 tracing::warn!(
                     component = %self.component, correlation = %context.correlation,
@@ -110,15 +116,11 @@ impl<'r> Call<'r> {
             }
         }
     }
+}
 
-    fn timed_out(&self, context: &Context) -> Failure {
-        tracing::warn!(
-            component = %self.component, correlation = %context.correlation,
-            uri = %self.uri, "a component did not answer a field in time"
-        );
-        Failure::new(code::TIMED_OUT, "The service did not answer in time.")
-            .with("correlationId", Json::String(context.correlation.as_str().to_owned().into()))
-    }
+/// The time is over.
+pub fn timed_out(context: &Context) -> Failure {
+    ours(code::TIMED_OUT, "The service did not answer in time.", context)
 }
 
 /// Why there is no answer.
@@ -132,7 +134,7 @@ enum Broken {
 
 /// What a client is told when there was no answer. It learns what it can act upon, that trying
 /// again may help, and nothing of the reason.
-fn failed(error: &invoke::Error, context: &Context) -> Failure {
+pub fn failed(error: &invoke::Error, context: &Context) -> Failure {
     match error {
         invoke::Error::Overloaded { .. } => {
             ours(code::OVERLOADED, "The service has too much to do now; try again.", context)
@@ -140,9 +142,8 @@ fn failed(error: &invoke::Error, context: &Context) -> Failure {
         invoke::Error::Store { .. } => {
             ours(code::UNAVAILABLE, "The service cannot keep anything now; try again.", context)
         }
-        invoke::Error::NotServed(_) | invoke::Error::Trapped { .. } | invoke::Error::TimedOut(_) => {
-            masked(context)
-        }
+        invoke::Error::TimedOut(_) => timed_out(context),
+        invoke::Error::NotServed(_) | invoke::Error::Trapped { .. } => masked(context),
     }
 }
 
@@ -254,12 +255,12 @@ fn field_errors(body: &Json<'_>) -> Option<Json<'static>> {
 }
 
 /// A text that may be shown: not empty, of one line, of bounded length.
-fn public_text(text: &str) -> Option<String> {
+pub fn public_text(text: &str) -> Option<String> {
     let shown: String = text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
     (!shown.trim().is_empty()).then_some(shown)
 }
 
-fn is_code(text: &str) -> bool {
+pub fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }

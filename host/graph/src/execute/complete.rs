@@ -256,7 +256,7 @@ impl<'p> Pen<'p> {
                 Kind::Mapped(output) | Kind::Resolved { output, .. } => output,
             };
             let path = Path::Key(path, &field.key);
-            if is_asked_for(field, value.fields) {
+            if is_asked_for(field, &value) {
                 self.found(field, output, value.json, &path)?;
                 continue;
             }

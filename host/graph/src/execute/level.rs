@@ -23,9 +23,11 @@ pub struct Parent<'l> {
 }
 
 impl<'l> Parent<'l> {
-    /// The value of a field, by the mapping; none if it leaves the field out.
+    /// The value of a field, by the mapping; none if it leaves the field out. What was not
+    /// mapped, as answers of code are not, has its fields by their names.
     pub fn get(&self, name: &str) -> Option<Self> {
-        let mapped = self.fields?.get(name)?;
+        let Some(fields) = self.fields else { return Some(Self { json: self.json.get(name)?, ..*self }) };
+        let mapped = fields.get(name)?;
         let (json, fields) = self.scope.find_in(mapped, self.json);
         Some(Self { json, fields, scope: self.scope })
     }
@@ -119,10 +121,10 @@ impl<'l> Level<'l> {
 }
 
 /// Whether the field's value comes from a resolver and not from the object's mapping.
-pub fn is_asked_for(field: &Field, fields: Option<&Fields>) -> bool {
+pub fn is_asked_for(field: &Field, object: &Parent<'_>) -> bool {
     let Kind::Resolved { resolver, .. } = &field.kind else { return false };
     let lookup = matches!(&**resolver, Resolver::Connect(connect) if connect.lookup);
-    !lookup || fields.is_none_or(|fields| fields.get(&field.name).is_none())
+    !lookup || object.get(&field.name).is_none()
 }
 
 /// Walks a value as far as anything in it has a resolver, and lists what has to be asked for.
@@ -151,7 +153,7 @@ pub fn gather<'n>(
         _ => return,
     };
     for field in selected.iter().filter(|field| field.include.holds(variables)) {
-        if is_asked_for(field, value.fields) {
+        if is_asked_for(field, &value) {
             needs.push(Need { field, parent: value });
         } else if let Kind::Mapped(output) | Kind::Resolved { output, .. } = &field.kind
             && let Some(below) = value.get(&field.name)

@@ -8,6 +8,7 @@
 //! ends the calls under way.
 
 pub mod call;
+mod code;
 pub mod complete;
 mod introspect;
 mod level;

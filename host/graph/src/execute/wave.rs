@@ -3,16 +3,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
+use monopod_core::resolve::{Problem, Value};
 
 use super::Run;
 use super::call::{Call, Reply, judge, masked, unreadable};
+use super::code::{self, Ask, Told, typed};
 use super::level::{Level, Need, Parent, Slot};
-use crate::error::{Failure, code};
+use crate::error::{self, Failure};
 use crate::json::{Json, NULL};
 use crate::mapping::value::Scope;
 use crate::plan::{Kind, Variables, arguments};
-use crate::schema::{Batch, Connect, Resolver};
+use crate::schema::{Batch, Code, Connect, Resolver};
 
 /// The arguments of the needs' fields: of each field once, however many objects it is on.
 pub fn args<'a>(needs: &[Need<'_>], variables: &Variables<'a>) -> HashMap<usize, Result<Json<'a>, Failure>> {
@@ -21,7 +23,7 @@ pub fn args<'a>(needs: &[Need<'_>], variables: &Variables<'a>) -> HashMap<usize,
         let Kind::Resolved { arguments, .. } = &field.kind else { continue };
         known.entry(std::ptr::from_ref(*field).addr()).or_insert_with(|| {
             arguments::resolve(arguments, variables)
-                .map_err(|message| Failure::new(code::BAD_USER_INPUT, message))
+                .map_err(|message| Failure::new(error::code::BAD_USER_INPUT, message))
         });
     }
     known
@@ -33,6 +35,8 @@ enum Fate<'w> {
     Called(usize, &'w Connect, &'w Json<'w>),
     /// The item of a call's answer that has this key.
     Item(usize, &'w Connect, &'w Json<'w>, Vec<u8>),
+    /// What code answered, by its call and the place in it.
+    Told(usize, usize),
     /// Nothing to ask for: what the request is made from is `null`.
     Nothing,
     /// No call.
@@ -44,6 +48,15 @@ pub struct Wave<'w> {
     needs: &'w [Need<'w>],
     fates: Vec<Fate<'w>>,
     calls: Vec<Call<'w>>,
+    asks: Vec<Ask<'w>>,
+    /// The open question of a field, by where the field is, with the objects that are in it.
+    open: HashMap<usize, (usize, HashMap<Vec<u8>, usize>)>,
+}
+
+/// What came back.
+pub struct Replies {
+    http: Vec<Result<Reply, Failure>>,
+    told: Vec<Told>,
 }
 
 /// What a call was answered, read once however many fields it is for.
@@ -66,7 +79,8 @@ impl<'w> Wave<'w> {
         needs: &'w [Need<'w>],
         args: &'w HashMap<usize, Result<Json<'w>, Failure>>,
     ) -> Self {
-        let mut wave = Self { needs, fates: Vec::with_capacity(needs.len()), calls: Vec::new() };
+        let fates = Vec::with_capacity(needs.len());
+        let mut wave = Self { needs, fates, calls: Vec::new(), asks: Vec::new(), open: HashMap::new() };
         let mut pending: Vec<Pending<'w>> = Vec::new();
         let correlation = Json::String(run.context.correlation.as_str().into());
         for (number, need) in needs.iter().enumerate() {
@@ -87,18 +101,17 @@ impl<'w> Wave<'w> {
         correlation: &Json<'_>,
         pending: &mut Vec<Pending<'w>>,
     ) -> Fate<'w> {
-        let connect = match &need.field.kind {
-            Kind::Resolved { resolver, .. } => match &**resolver {
-                Resolver::Connect(connect) => &**connect,
-                // A subscription is not executed here.
-                Resolver::Subscribe(_) => return Fate::Nothing,
-            },
-            _ => return Fate::Nothing,
-        };
+        let Kind::Resolved { resolver, .. } = &need.field.kind else { return Fate::Nothing };
         let args = match args.get(&std::ptr::from_ref(need.field).addr()) {
             Some(Ok(args)) => args,
             Some(Err(failure)) => return Fate::Failed(failure.clone()),
             None => &NULL,
+        };
+        let connect = match &**resolver {
+            Resolver::Connect(connect) => &**connect,
+            Resolver::Code(code) => return self.ask(code, need, args),
+            // A subscription is not executed here.
+            Resolver::Subscribe(_) => return Fate::Nothing,
         };
         let Some(this) = this(connect, &need.parent) else { return Fate::Nothing };
         let Some(batch) = &connect.batch else {
@@ -122,6 +135,33 @@ impl<'w> Wave<'w> {
             waits.waiting.push((number, key));
         }
         Fate::Nothing
+    }
+
+    /// The place of a field's value in the question that is asked for it: one for all objects,
+    /// as far as they fit into one; equal objects are one.
+    fn ask(&mut self, code: &'w Code, need: &Need<'w>, args: &'w Json<'w>) -> Fate<'w> {
+        let value = |name: &Box<str>| need.parent.get(name).map_or(Value::Null, |found| typed(found.json));
+        let row: Vec<Value> = code.needs.iter().map(value).collect();
+        let key = format!("{row:?}").into_bytes();
+        let place = std::ptr::from_ref(need.field).addr();
+        if let Some((at, rows)) = self.open.get(&place)
+            && let Some(known) = rows.get(&key)
+        {
+            return Fate::Told(*at, *known);
+        }
+        let full = |(at, _): &(usize, _)| {
+            self.asks.get(*at).is_none_or(|ask| ask.field.parents.len() >= code.max.max(1))
+        };
+        if self.open.get(&place).is_none_or(full) {
+            self.asks.push(Ask::new(&code.component, need.field, args));
+            self.open.insert(place, (self.asks.len() - 1, HashMap::new()));
+        }
+        let Some((at, rows)) = self.open.get_mut(&place) else { return Fate::Nothing };
+        let Some(ask) = self.asks.get_mut(*at) else { return Fate::Nothing };
+        ask.field.parents.push(row);
+        let number = ask.field.parents.len() - 1;
+        rows.insert(key, number);
+        Fate::Told(*at, number)
     }
 
     /// The place of a call; an equal one is not made twice.
@@ -161,29 +201,37 @@ impl<'w> Wave<'w> {
 
     /// How many calls it takes.
     pub fn calls(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.asks.len()
     }
 
     /// Makes none of the calls; their fields fail.
     pub fn give_up(&mut self, failure: &Failure) {
         self.calls.clear();
+        self.asks.clear();
         for fate in &mut self.fates {
-            if matches!(fate, Fate::Called(..) | Fate::Item(..)) {
+            if matches!(fate, Fate::Called(..) | Fate::Item(..) | Fate::Told(..)) {
                 *fate = Fate::Failed(failure.clone());
             }
         }
     }
 
     /// Makes all calls at once.
-    pub async fn send(&self, run: &Run<'_, '_>) -> Vec<Result<Reply, Failure>> {
-        match self.calls.as_slice() {
-            [only] => vec![only.send(run.components, run.context).await],
-            several => join_all(several.iter().map(|call| call.send(run.components, run.context))).await,
+    pub async fn send(&self, run: &Run<'_, '_>) -> Replies {
+        let (components, context) = (run.components, run.context);
+        match (self.calls.as_slice(), self.asks.as_slice()) {
+            ([only], []) => Replies { http: vec![only.send(components, context).await], told: Vec::new() },
+            ([], [only]) => Replies { http: Vec::new(), told: vec![only.send(components, context).await] },
+            (calls, asks) => {
+                let http = join_all(calls.iter().map(|call| call.send(components, context)));
+                let told = join_all(asks.iter().map(|ask| ask.send(components, context)));
+                let (http, told) = join(http, told).await;
+                Replies { http, told }
+            }
         }
     }
 
     /// Reads the answers.
-    pub fn read<'b>(&self, run: &'b Run<'_, '_>, replies: &'b [Result<Reply, Failure>]) -> Answers<'b> {
+    pub fn read<'b>(&self, run: &'b Run<'_, '_>, replies: &'b Replies) -> Answers<'b> {
         let correlation = Json::String(run.context.correlation.as_str().into());
         let read = |(reply, call): (&'b Result<Reply, Failure>, &Call<'_>)| {
             let reply = reply.as_ref().map_err(Clone::clone)?;
@@ -199,7 +247,23 @@ impl<'w> Wave<'w> {
                 Err(error) => Err(unreadable(call.component(), &error, run.context)),
             }
         };
-        Answers { replies, read: replies.iter().zip(&self.calls).map(read).collect(), correlation }
+        let told = replies.told.iter().zip(&self.asks).map(|(told, ask)| {
+            let values = told.as_ref().map_err(Clone::clone)?;
+            let value = |value: &'b Result<Value, Problem>| match value {
+                Ok(value) => code::read(value).ok_or_else(|| {
+                    tracing::warn!(
+                        component = %ask.component, correlation = %run.context.correlation,
+                        field = ask.field.name, "a resolver's value is not JSON"
+                    );
+                    masked(run.context)
+                }),
+                Err(problem) => Err(code::told(problem)),
+            };
+            Ok(values.iter().map(value).collect())
+        });
+        let told = told.collect();
+        let read = replies.http.iter().zip(&self.calls).map(read).collect();
+        Answers { replies: &replies.http, read, told, correlation }
     }
 
     /// What each field found.
@@ -215,6 +279,7 @@ impl<'w> Wave<'w> {
             let slot = match fate {
                 Fate::Nothing => Slot::Value(nothing()),
                 Fate::Failed(failure) => Slot::Failed(failure.clone()),
+                Fate::Told(at, number) => answers.told(*at, *number, run),
                 Fate::Called(at, connect, args) => match answers.of(*at, connect, args, run) {
                     Ok(scope) => Slot::Value(part(connect, need, whole(connect, scope))),
                     Err(failure) => Slot::Failed(failure),
@@ -239,10 +304,24 @@ impl<'w> Wave<'w> {
 pub struct Answers<'b> {
     pub replies: &'b [Result<Reply, Failure>],
     pub read: Vec<Answer<'b>>,
+    pub told: Vec<Result<Vec<Result<Json<'b>, Failure>>, Failure>>,
     pub correlation: Json<'b>,
 }
 
 impl<'b> Answers<'b> {
+    /// What code answered for one object.
+    fn told<'l>(&'l self, at: usize, number: usize, run: &Run<'_, '_>) -> Slot<'l> {
+        match self.told.get(at) {
+            Some(Ok(values)) => match values.get(number) {
+                Some(Ok(json)) => Slot::Value(Parent { json, ..nothing() }),
+                Some(Err(failure)) => Slot::Failed(failure.clone()),
+                None => Slot::Failed(masked(run.context)),
+            },
+            Some(Err(failure)) => Slot::Failed(failure.clone()),
+            None => Slot::Failed(masked(run.context)),
+        }
+    }
+
     /// What a mapping sees of an answer, if it is one that was asked for.
     fn of<'l>(
         &'l self,

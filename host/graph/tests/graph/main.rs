@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod authorization;
+mod code;
 mod composition;
 mod execution;
 mod hostile;

@@ -17,7 +17,7 @@ use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, Message, Outcome, Timer};
 use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::store::Retained;
-use monopod_core::{Body, BoxFuture, BoxStream, component};
+use monopod_core::{Body, BoxFuture, BoxStream, component, resolve};
 use monopod_graph::{Contribution, Graph, Parts, Policy, Schema, Settings, compose};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -92,12 +92,16 @@ pub struct Seen {
     pub extra: String,
 }
 
+type Resolver = dyn Fn(&resolve::Field) -> resolve::Answer + Send + Sync;
 type Handler = dyn Fn(&Seen) -> Answer + Send + Sync;
 
 /// Components that answer by a function and remember what they were asked.
 pub struct Fakes {
     handler: Box<Handler>,
     pub seen: Mutex<Vec<Seen>>,
+    /// What code was asked for, and how it answers.
+    pub asked: Mutex<Vec<(String, resolve::Field)>>,
+    pub resolver: Mutex<Option<Box<Resolver>>>,
     pub open: AtomicU64,
     pub most_open: AtomicU64,
     /// While set, calls wait for each other: released when so many are open.
@@ -161,6 +165,17 @@ impl Components for Fakes {
                 }),
             }
         })
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        component: &'a ComponentName,
+        field: &'a resolve::Field,
+        _: &'a Context,
+    ) -> BoxFuture<'a, Result<resolve::Answer, Error>> {
+        self.asked.lock().unwrap().push((component.to_string(), field.clone()));
+        let answer = self.resolver.lock().unwrap().as_ref().map(|resolver| resolver(field));
+        Box::pin(async move { answer.ok_or_else(|| Error::NotServed(component.clone())) })
     }
 
     fn deliver<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
@@ -356,6 +371,8 @@ pub async fn host_of(
     let fakes = Arc::new(Fakes {
         handler: Box::new(handler),
         seen: Mutex::default(),
+        asked: Mutex::default(),
+        resolver: Mutex::default(),
         open: AtomicU64::new(0),
         most_open: AtomicU64::new(0),
         together: AtomicU64::new(0),

@@ -8,6 +8,7 @@ mod raw;
 mod probe {
     use std::time::Duration;
 
+    use monopod_sdk::graph::{Answers, Field, Refusal, Value};
     use monopod_sdk::http::{Method, Problem, Request, Response};
     use monopod_sdk::ports::{
         Buckets, Fetch, Identity, Outgoing, Principal, Publisher, Range, Services, Timers, Web,
@@ -17,7 +18,7 @@ mod probe {
     pub(crate) struct Probe;
 
     // Requests come by way of `raw`.
-    monopod_sdk::export!(Probe: messages, timers);
+    monopod_sdk::export!(Probe: messages, timers, fields);
 
     const BUCKET: &str = "counters";
 
@@ -41,6 +42,34 @@ mod probe {
     fn spin() -> ! {
         loop {
             std::hint::black_box(0);
+        }
+    }
+
+    impl monopod_sdk::Fields for Probe {
+        fn resolve(field: Field) -> Answers {
+            match field.name.as_str() {
+                // What it was given, as it was given.
+                "given" => Ok(field.parents.iter().map(|_| Ok(Value::from(format!("{field:?}")))).collect()),
+                // One for each parent, an error where it is odd.
+                "double" => {
+                    let double = |parent: &Vec<Value>| match parent.first().and_then(Value::as_integer) {
+                        Some(n) if n % 2 == 1 => Err(Refusal::new("ODD", format!("{n} is odd"))),
+                        Some(n) => Ok(Value::Integer(2 * n)),
+                        None => Ok(Value::Null),
+                    };
+                    Ok(field.parents.iter().map(double).collect())
+                }
+                "count" => {
+                    Ok(vec![Ok(Value::Integer(count("resolved").unwrap_or(0).try_into().unwrap_or(0)))])
+                }
+                "count-then-fail" => {
+                    let _counted = count("resolved");
+                    Err(Refusal::new("NO", "it was not to be"))
+                }
+                "too-few" => Ok(Vec::new()),
+                "trap" => trap(),
+                _ => Err(Refusal::new("UNKNOWN", format!("there is no field {}", field.name))),
+            }
         }
     }
 

@@ -1,0 +1,85 @@
+//! Fields of GraphQL: one call for all objects of a level.
+
+use monopod_core::context::Context;
+use monopod_core::invoke::Error;
+use monopod_core::name::ComponentName;
+use monopod_core::resolve::{Answer, Field, Problem, Value};
+use monopod_core::unit::Cause;
+
+use super::call;
+use crate::Shared;
+use crate::bindings::exports::monopod::graph::resolver as wit;
+use crate::bindings::monopod::graph::types::Argument;
+
+impl call::Answer for Answer {
+    // Errors at single places are answers; an error of the whole leaves nothing.
+    fn commits(&self) -> bool {
+        self.is_ok()
+    }
+}
+
+impl Shared {
+    pub(super) async fn resolve(
+        &self,
+        component: &ComponentName,
+        field: &Field,
+        context: &Context,
+    ) -> Result<Answer, Error> {
+        let loaded = self.loaded(component)?;
+        let Some(resolver) = &loaded.fields else { return Err(Error::NotServed(component.clone())) };
+        self.enter(loaded, context)
+            .await?
+            .run(Cause::Request, |mut store, instance| {
+                Box::pin(async move {
+                    let given = wit::Field {
+                        parent_type: field.parent_type.clone(),
+                        name: field.name.clone(),
+                        arguments: field
+                            .arguments
+                            .iter()
+                            .map(|(name, value)| Argument { name: name.clone(), value: to_guest(value) })
+                            .collect(),
+                        parents: field
+                            .parents
+                            .iter()
+                            .map(|values| values.iter().map(to_guest).collect())
+                            .collect(),
+                        selected: field.selected.clone(),
+                    };
+                    let answer =
+                        resolver.load(&mut store, &instance)?.call_resolve(&mut store, &given).await?;
+                    let answer = answer.map_err(problem).map(|values| {
+                        values.into_iter().map(|each| each.map(from_guest).map_err(problem)).collect()
+                    });
+                    Ok((answer, store.into_data().unit))
+                })
+            })
+            .await
+    }
+}
+
+fn to_guest(value: &Value) -> wit::Value {
+    match value {
+        Value::Null => wit::Value::Null,
+        Value::Boolean(value) => wit::Value::Boolean(*value),
+        Value::Integer(value) => wit::Value::Integer(*value),
+        Value::Float(value) => wit::Value::Float(*value),
+        Value::Text(text) => wit::Value::Text(text.clone()),
+        Value::Json(text) => wit::Value::Json(text.clone()),
+    }
+}
+
+fn from_guest(value: wit::Value) -> Value {
+    match value {
+        wit::Value::Null => Value::Null,
+        wit::Value::Boolean(value) => Value::Boolean(value),
+        wit::Value::Integer(value) => Value::Integer(value),
+        wit::Value::Float(value) => Value::Float(value),
+        wit::Value::Text(text) => Value::Text(text),
+        wit::Value::Json(text) => Value::Json(text),
+    }
+}
+
+fn problem(problem: wit::Problem) -> Problem {
+    Problem { message: problem.message, code: problem.code }
+}
