@@ -10,7 +10,7 @@ use monopod_core::component;
 use monopod_core::name::{ComponentName, TopicName};
 
 use crate::plan::{self, Marks, Plan, Source};
-use crate::platform::{Component, Edge, File, Grants, Identity};
+use crate::platform::{Component, Edge, File, Grants, Graphql, Identity};
 use crate::report::{Report, nearest, suggest};
 use crate::section::At;
 use crate::value::{Each, Set};
@@ -33,6 +33,7 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
     if let Some(at) = raw.identity.as_ref().filter(|_| !report.is_broken(&["identity"])) {
         identity(at, &raw.edge.value, report);
     }
+    documents(&raw.graphql.value, report);
     for (name, policy) in &raw.policies.value.entries {
         if let Some(scopes) = policy.value.scopes.as_ref().filter(|s| s.value.0.is_empty()) {
             let message = format!("policy `{name}` has no scopes, so that it would admit everybody");
@@ -52,6 +53,19 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
     }
     prefixes(&raw.components.value, report);
     if report.is_clean() { build(raw, report) } else { None }
+}
+
+fn documents(graphql: &Graphql, report: &mut Report<'_>) {
+    let required = &graphql.documents_required;
+    if required.value && graphql.documents.is_none() {
+        let message = "only trusted documents are answered, and there are none";
+        report.at(required.span.clone(), message.to_owned(), Some("add:  documents = \"documents\"".into()));
+    }
+    let automatic = &graphql.documents_automatic;
+    if required.value && automatic.value {
+        let message = "clients cannot register documents where only trusted ones are answered";
+        report.at(automatic.span.clone(), message.to_owned(), Some("leave one of the two out".into()));
+    }
 }
 
 fn edge(edge: &Edge, report: &mut Report<'_>) {
@@ -307,6 +321,10 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             max_cost: graphql.max_cost.value.0,
             max_calls: graphql.max_calls.value.0,
             max_operations: graphql.max_operations.value.0,
+            max_batch: graphql.max_batch.value.0,
+            documents: graphql.documents.as_ref().map(|at| beside(&at.value)),
+            documents_required: graphql.documents_required.value,
+            documents_automatic: graphql.documents_automatic.value,
         },
         topics: each(&raw.topics.value, |name, topic| {
             Some((name.clone(), plan::Topic { retention: topic.retention.value.0 }))

@@ -115,6 +115,14 @@ pub struct Graphql {
     pub max_calls: u32,
     /// Operations open at once on one WebSocket.
     pub max_operations: u32,
+    /// The most operations of one HTTP request; 0: one, and not in a list.
+    pub max_batch: u32,
+    /// The folder of trusted documents, the platform file's folder already in front.
+    pub documents: Option<PathBuf>,
+    /// Whether only those are answered.
+    pub documents_required: bool,
+    /// Whether clients may register others.
+    pub documents_automatic: bool,
 }
 
 /// A topic.

@@ -153,6 +153,16 @@ section! {
         default max_calls "max-calls": Count<1, 10_000> = Count(50);
         /// Operations open at once on one WebSocket.
         default max_operations "max-operations": Count<1, 10_000> = Count(100);
+        /// The most operations of one HTTP request; 0: one, and not in a list.
+        default max_batch "max-batch": Count<0, 1_000> = Count(0);
+        /// The folder of trusted documents (`*.graphql`, each with one document), relative to
+        /// this file's folder. Clients may send their SHA-256 instead of them.
+        optional documents "documents": PathBuf;
+        /// Whether only trusted documents are answered.
+        default documents_required "documents-required": bool = false;
+        /// Whether clients may register documents under their SHA-256 (automatic persisted
+        /// queries).
+        default documents_automatic "documents-automatic": bool = false;
     }
 }
 

@@ -97,5 +97,16 @@ fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Load
         .map_err(|error| Error::Engine(format!("component `{}`: {error}", component.name)))?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let places = Places::new(component.limits.concurrency);
-    Ok(Loaded { component, authority, environment, instance, http, function, messages, timers, fields, places })
+    Ok(Loaded {
+        component,
+        authority,
+        environment,
+        instance,
+        http,
+        function,
+        messages,
+        timers,
+        fields,
+        places,
+    })
 }

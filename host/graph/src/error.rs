@@ -5,48 +5,64 @@ use std::borrow::Cow;
 
 use crate::json::{self, Json};
 
-/// Stable codes, for `extensions.code`.
+/// Stable codes, for `extensions.code`, with what each means. `docs/errors.md` is made of them.
 pub mod code {
-    /// The request is not one: no query, wrong types, bad JSON.
-    pub const BAD_REQUEST: &str = "BAD_REQUEST";
-    /// The document is not GraphQL.
-    pub const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
-    /// The document does not fit the schema.
-    pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
-    /// No operation of that name, or none was named and there are several.
-    pub const NO_OPERATION: &str = "OPERATION_RESOLUTION_FAILURE";
-    /// A limit of the platform; `extensions.limit` and `extensions.max` say which.
-    pub const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
-    /// A variable or an argument is not of its type, or cannot be used where it stands.
-    pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
-    /// A mutation came by GET.
-    pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
-    /// A subscription came by a way that cannot stream.
-    pub const NOT_STREAMABLE: &str = "SUBSCRIPTION_NOT_STREAMABLE";
-    /// Who asks is not known, or no longer.
-    pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-    /// Who asks may not.
-    pub const FORBIDDEN: &str = "FORBIDDEN";
-    /// A component found the fields of the input wrong; `extensions.errors` has them.
-    pub const UNPROCESSABLE: &str = "UNPROCESSABLE";
-    /// A component knows no such thing.
-    pub const NOT_FOUND: &str = "NOT_FOUND";
-    /// The state of the thing does not allow it.
-    pub const CONFLICT: &str = "CONFLICT";
-    /// A component refused without saying why.
-    pub const REFUSED: &str = "UPSTREAM_REFUSED";
-    /// A component failed, or answered what its schema does not allow.
-    pub const UPSTREAM_ERROR: &str = "UPSTREAM_ERROR";
-    /// A component has too much to do; later it may have less.
-    pub const OVERLOADED: &str = "OVERLOADED";
-    /// Nothing can be kept now: a full disk, a store that is closed. Nothing was changed.
-    pub const UNAVAILABLE: &str = "UNAVAILABLE";
-    /// The time for the operation is over.
-    pub const TIMED_OUT: &str = "TIMED_OUT";
-    /// Events came faster than the client took them.
-    pub const SLOW_CONSUMER: &str = "SLOW_CONSUMER";
-    /// The schema was replaced, and what the subscription selects is otherwise now.
-    pub const SCHEMA_CHANGED: &str = "SCHEMA_CHANGED";
+    macro_rules! codes {
+        ($($(#[doc = $text:literal])+ $name:ident = $code:literal, $do:literal;)+) => {
+            $($(#[doc = $text])+ pub const $name: &str = $code;)+
+            /// All codes: the code, what it means, what a client can do.
+            pub const ALL: &[(&str, &[&str], &str)] = &[$(($code, &[$($text),+], $do)),+];
+        };
+    }
+
+    codes! {
+        /// The request is not one: no query, wrong types, bad JSON.
+        BAD_REQUEST = "BAD_REQUEST", "Mend the request.";
+        /// The document is not GraphQL.
+        PARSE_FAILED = "GRAPHQL_PARSE_FAILED", "Mend the document.";
+        /// The document does not fit the schema.
+        VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED", "Mend the document; `monopod schema` prints the schema.";
+        /// No operation of that name, or none was named and there are several.
+        NO_OPERATION = "OPERATION_RESOLUTION_FAILURE", "Name an operation of the document with `operationName`.";
+        /// A limit of the platform; `extensions.limit` and `extensions.max` say which.
+        LIMIT_EXCEEDED = "LIMIT_EXCEEDED", "Ask for less at once, or raise the limit in `[graphql]`.";
+        /// A variable or an argument is not of its type, or cannot be used where it stands.
+        BAD_USER_INPUT = "BAD_USER_INPUT", "Mend the variables.";
+        /// A mutation came by GET.
+        METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED", "Send it with POST.";
+        /// A subscription came by a way that cannot stream.
+        NOT_STREAMABLE = "SUBSCRIPTION_NOT_STREAMABLE", "Use a WebSocket, or `Accept: text/event-stream`.";
+        /// Who asks is not known, or no longer.
+        UNAUTHENTICATED = "UNAUTHENTICATED", "Get a token, or a new one.";
+        /// Who asks may not.
+        FORBIDDEN = "FORBIDDEN", "Get a token with the scopes in `extensions.missingScopes`.";
+        /// A component found the fields of the input wrong; `extensions.errors` has them.
+        UNPROCESSABLE = "UNPROCESSABLE", "Mend the fields in `extensions.errors`.";
+        /// A component knows no such thing.
+        NOT_FOUND = "NOT_FOUND", "Nothing.";
+        /// The state of the thing does not allow it.
+        CONFLICT = "CONFLICT", "Look at the thing again.";
+        /// A component refused without saying why.
+        REFUSED = "UPSTREAM_REFUSED", "Read the message.";
+        /// A component failed, or answered what its schema does not allow.
+        UPSTREAM_ERROR = "UPSTREAM_ERROR", "Try again later; tell the operator `extensions.correlationId`.";
+        /// A component has too much to do; later it may have less.
+        OVERLOADED = "OVERLOADED", "Try again later.";
+        /// Nothing can be kept now: a full disk, a store that is closed. Nothing was changed.
+        UNAVAILABLE = "UNAVAILABLE", "Try again later.";
+        /// The time for the operation is over.
+        TIMED_OUT = "TIMED_OUT", "Try again later, or ask for less.";
+        /// Events came faster than the client took them.
+        SLOW_CONSUMER = "SLOW_CONSUMER", "Subscribe again.";
+        /// The schema was replaced, and what the subscription selects is otherwise now.
+        SCHEMA_CHANGED = "SCHEMA_CHANGED", "Subscribe again.";
+        /// The document is not among those that are trusted here.
+        UNKNOWN_DOCUMENT = "UNKNOWN_DOCUMENT", "Send a document of the platform's folder of documents, or its digest.";
+        /// No document of this digest is known yet.
+        NOT_PERSISTED = "PERSISTED_QUERY_NOT_FOUND", "Send the document with its digest once.";
+        /// Documents cannot be registered by clients here.
+        NOT_REGISTRABLE = "PERSISTED_QUERY_NOT_SUPPORTED", "Send the document itself.";
+    }
 }
 
 /// A place in the document, from 1.

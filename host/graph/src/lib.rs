@@ -18,6 +18,7 @@
 mod body;
 mod compose;
 mod diff;
+mod documents;
 mod error;
 mod execute;
 mod graph;
@@ -33,6 +34,8 @@ mod subscribe;
 
 pub use compose::{Contribution, compose};
 pub use diff::{Change, Class, diff};
+pub use documents::Trusted;
+pub use error::code::ALL as CODES;
 pub use graph::{Graph, Parts, absent};
 pub use report::Answered;
 pub use schema::Schema;

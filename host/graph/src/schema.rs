@@ -14,6 +14,7 @@ use http::{HeaderName, Method, Uri};
 use monopod_core::identity::Principal;
 use monopod_core::name::{ComponentName, TopicName};
 
+use crate::documents::Documents;
 use crate::mapping::Value;
 use crate::mapping::check::{Filter, Tests};
 use crate::mapping::template::{Header, Template};
@@ -29,6 +30,7 @@ pub struct Schema {
     pub(crate) types: HashMap<String, TypeInfo>,
     pub(crate) settings: Settings,
     pub(crate) plans: Cache,
+    pub(crate) documents: Documents,
     /// For each field of `Subscription` a number that is the same in another schema if nothing
     /// about it, and about what lies below it, is otherwise.
     pub(crate) prints: HashMap<String, u64>,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::documents::Trusted;
+
 /// Settings of the GraphQL front.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -28,6 +30,10 @@ pub struct Settings {
     pub max_cost: u64,
     /// The most component calls of one operation; equal calls of a query count once.
     pub max_calls: usize,
+    /// The most operations of one HTTP request; 0: one, and not in a list.
+    pub max_batch: usize,
+    /// The documents that are trusted.
+    pub documents: Trusted,
     /// The largest HTTP body, in bytes.
     pub max_body: usize,
     /// The largest WebSocket message, in bytes.
@@ -79,6 +85,9 @@ impl Default for Settings {
             max_cost: 1_000,
             // Every call is a guest instance; a component takes 100 at once.
             max_calls: 50,
+            // A client that wants it says so: HTTP/2 carries many requests at once as well.
+            max_batch: 0,
+            documents: Trusted::default(),
             // A document with variables; uploads are blobs.
             max_body: 256 << 10,
             max_message: 256 << 10,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use monopod_bundle::Bundle;
 use monopod_config::{Manifest, Plan};
@@ -45,10 +46,11 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
     let settings = monopod_config::check_needs(&plan, &manifests)
         .map_err(|found| mistakes.extend(found))
         .unwrap_or_default();
+    let documents = documents(&plan, &mut mistakes);
     let contributions = contributions(&plan, &opened);
     let mut schema = None;
     if !contributions.is_empty() {
-        match monopod_graph::compose(&contributions, &graph(&plan)) {
+        match monopod_graph::compose(&contributions, &graph(&plan, documents)) {
             Ok(composed) => schema = Some(composed),
             Err(found) => mistakes.extend(found),
         }
@@ -125,7 +127,35 @@ fn contributions(plan: &Plan, opened: &BTreeMap<ComponentName, Bundle>) -> Vec<C
     opened.iter().filter_map(contribution).collect()
 }
 
-fn graph(plan: &Plan) -> monopod_graph::Settings {
+/// The trusted documents: the `*.graphql` files of their folder.
+fn documents(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> monopod_graph::Trusted {
+    let limits = &plan.graphql;
+    let (required, automatic) = (limits.documents_required, limits.documents_automatic);
+    let mut trusted = monopod_graph::Trusted { documents: Vec::new(), required, automatic };
+    let Some(folder) = &limits.documents else { return trusted };
+    let read = || -> std::io::Result<Vec<Arc<str>>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "graphql") {
+                files.push(std::fs::read_to_string(path)?.into());
+            }
+        }
+        Ok(files)
+    };
+    match read() {
+        Ok(files) => trusted.documents = files,
+        Err(error) => mistakes.push(Diagnostic {
+            file: folder.display().to_string(),
+            place: None,
+            message: format!("the trusted documents cannot be read: {error}"),
+            help: Some("`documents` in [graphql] names their folder".to_owned()),
+        }),
+    }
+    trusted
+}
+
+fn graph(plan: &Plan, documents: monopod_graph::Trusted) -> monopod_graph::Settings {
     let limits = &plan.graphql;
     let policies = plan
         .policies
@@ -143,6 +173,8 @@ fn graph(plan: &Plan) -> monopod_graph::Settings {
         max_cost: limits.max_cost.into(),
         max_calls: many(limits.max_calls),
         max_operations: many(limits.max_operations),
+        max_batch: many(limits.max_batch),
+        documents,
         ..monopod_graph::Settings::default()
     }
 }

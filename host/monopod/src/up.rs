@@ -119,7 +119,8 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let load = tokio::task::spawn_blocking(move || Engine::load(settings, components));
     let Some(loaded) = signals.unless_stopped(load).await else { return Ok(ExitCode::from(FAILED)) };
     let (engine, reports) = loaded??;
-    if let Some(name) = schema.resolving().into_iter().find(|name| !engine.resolves(name)) {
+    let resolving = schema.as_ref().map(monopod_graph::Schema::resolving).unwrap_or_default();
+    if let Some(name) = resolving.iter().find(|name| !engine.resolves(name)) {
         anyhow::bail!(
             "component `{name}` has fields with @resolve, but does not export monopod:graph/resolver@0.1.0\n  \
              fix: export it, or answer the fields with @connect"

@@ -24,6 +24,7 @@ use monopod_core::component;
 use monopod_core::diagnostic::Diagnostic;
 use monopod_core::name::{ComponentName, TopicName};
 
+use crate::documents::Documents;
 use crate::plan::cache::Cache;
 use crate::schema::Schema;
 use crate::settings::Settings;
@@ -99,6 +100,7 @@ pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Sc
             types,
             settings: settings.clone(),
             plans: Cache::new(settings.cached_plans),
+            documents: Documents::new(&settings.documents),
         }),
         Err(list) => {
             sources.report_all(&list, None);

@@ -49,8 +49,17 @@ pub struct Wave<'w> {
     fates: Vec<Fate<'w>>,
     calls: Vec<Call<'w>>,
     asks: Vec<Ask<'w>>,
-    /// The open question of a field, by where the field is, with the objects that are in it.
-    open: HashMap<usize, (usize, HashMap<Vec<u8>, usize>)>,
+    /// What is asked for each field so far, by where the field is.
+    open: HashMap<usize, Open>,
+}
+
+/// What is asked for one field.
+#[derive(Default)]
+struct Open {
+    /// The last question; more objects go into it until it is full.
+    ask: Option<usize>,
+    /// Objects by what they are made from: which question they are in, and where in it.
+    known: HashMap<Vec<u8>, (usize, usize)>,
 }
 
 /// What came back.
@@ -140,28 +149,28 @@ impl<'w> Wave<'w> {
     /// The place of a field's value in the question that is asked for it: one for all objects,
     /// as far as they fit into one; equal objects are one.
     fn ask(&mut self, code: &'w Code, need: &Need<'w>, args: &'w Json<'w>) -> Fate<'w> {
-        let value = |name: &Box<str>| need.parent.get(name).map_or(Value::Null, |found| typed(found.json));
-        let row: Vec<Value> = code.needs.iter().map(value).collect();
+        let value = |name: &str| need.parent.get(name).map_or(Value::Null, |found| typed(found.json));
+        let row: Vec<Value> = code.needs.iter().map(|name| value(name)).collect();
         let key = format!("{row:?}").into_bytes();
         let place = std::ptr::from_ref(need.field).addr();
-        if let Some((at, rows)) = self.open.get(&place)
-            && let Some(known) = rows.get(&key)
-        {
-            return Fate::Told(*at, *known);
+        let open = self.open.entry(place).or_default();
+        if let Some((at, number)) = open.known.get(&key) {
+            return Fate::Told(*at, *number);
         }
-        let full = |(at, _): &(usize, _)| {
-            self.asks.get(*at).is_none_or(|ask| ask.field.parents.len() >= code.max.max(1))
+        let full = |at: usize| self.asks.get(at).is_none_or(|ask| ask.field.parents.len() >= code.max.max(1));
+        let at = match open.ask {
+            Some(at) if !full(at) => at,
+            _ => {
+                self.asks.push(Ask::new(&code.component, need.field, args));
+                self.asks.len() - 1
+            }
         };
-        if self.open.get(&place).is_none_or(full) {
-            self.asks.push(Ask::new(&code.component, need.field, args));
-            self.open.insert(place, (self.asks.len() - 1, HashMap::new()));
-        }
-        let Some((at, rows)) = self.open.get_mut(&place) else { return Fate::Nothing };
-        let Some(ask) = self.asks.get_mut(*at) else { return Fate::Nothing };
+        open.ask = Some(at);
+        let Some(ask) = self.asks.get_mut(at) else { return Fate::Nothing };
         ask.field.parents.push(row);
         let number = ask.field.parents.len() - 1;
-        rows.insert(key, number);
-        Fate::Told(*at, number)
+        open.known.insert(key, (at, number));
+        Fate::Told(at, number)
     }
 
     /// The place of a call; an equal one is not made twice.

@@ -35,7 +35,7 @@ pub struct Made {
     pub at: Range<usize>,
 }
 
-/// A selection whose one key may stand alone: `pong` for `$.pong` where one value is wanted.
+/// Where mistakes are gathered.
 type Bad<'b> = &'b mut Vec<Mistake>;
 
 impl Types<'_> {

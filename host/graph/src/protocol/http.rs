@@ -23,6 +23,7 @@ use crate::error::{self, Failure, code};
 use crate::execute::Run;
 use crate::graph::Inner;
 use crate::json::Json;
+use crate::plan::scan::exceeded;
 use crate::schema::Schema;
 use crate::subscribe;
 
@@ -30,6 +31,8 @@ use crate::subscribe;
 #[derive(Deserialize)]
 struct Parameters {
     query: Option<String>,
+    #[serde(rename = "documentId")]
+    document: Option<String>,
     #[serde(rename = "operationName")]
     operation: Option<String>,
     variables: Option<String>,
@@ -105,6 +108,9 @@ impl Exchange {
             Err(body::Error::Broken(_)) => return plain(StatusCode::BAD_REQUEST, "The request broke off."),
         };
         let params = match Json::parse(&bytes) {
+            Ok(Json::Array(items)) if schema.settings.max_batch > 0 => {
+                return self.batch(&schema, items).await;
+            }
             Ok(json) => Params::read(json),
             Err(_) if bytes.is_empty() => Err(Failure::new(code::BAD_REQUEST, "The request has no body.")),
             Err(error) => Err(Failure::new(code::BAD_REQUEST, format!("The request is not JSON: {error}."))),
@@ -113,6 +119,40 @@ impl Exchange {
             Ok(params) => self.run(params, &Method::POST).await,
             Err(failure) => self.refuse(&[failure]),
         }
+    }
+
+    /// Several operations in one request, answered in their order, one after another: each is as
+    /// bounded as if it came alone.
+    async fn batch(&self, schema: &Schema, items: Vec<Json<'_>>) -> Response {
+        let max = schema.settings.max_batch;
+        if items.is_empty() {
+            return self.refuse(&[Failure::new(code::BAD_REQUEST, "The list has no operation.")]);
+        }
+        if items.len() > max {
+            return self.refuse(&[exceeded("batch", max, "operations in one request")]);
+        }
+        let mut body = vec![b'['];
+        for (at, item) in items.into_iter().enumerate() {
+            if at > 0 {
+                body.push(b',');
+            }
+            let prepared = Params::read(item)
+                .map_err(|failure| vec![failure])
+                .and_then(|params| params.prepare(schema, &self.context));
+            body.extend_from_slice(&match prepared {
+                Ok(Prepared { plan, .. }) if plan.kind == OperationType::Subscription => {
+                    let text = "A subscription cannot be answered in a list.";
+                    error::response(&[Failure::new(code::NOT_STREAMABLE, text)])
+                }
+                Ok(Prepared { plan, variables }) => {
+                    let (context, components) = (&self.context, &*self.inner.components);
+                    Run { schema, plan: &plan, variables: &variables, context, components }.execute().await
+                }
+                Err(failures) => error::response(&failures),
+            });
+        }
+        body.push(b']');
+        self.respond(StatusCode::OK, body)
     }
 
     async fn get(self, parts: &Parts) -> Response {
@@ -142,9 +182,9 @@ impl Exchange {
         Arc::clone(self.schema.get_or_insert_with(|| self.inner.schema.load_full()))
     }
 
-    async fn run(mut self, params: Params<'_>, method: &Method) -> Response {
+    async fn run(mut self, mut params: Params<'_>, method: &Method) -> Response {
         let schema = self.load();
-        let plan = match crate::plan::plan(&schema, &params.document, params.operation.as_deref()) {
+        let plan = match params.plan(&schema) {
             Ok(plan) => plan,
             Err(failures) => return self.refuse(&failures),
         };
@@ -201,7 +241,12 @@ impl Exchange {
             // A document that does not fit, and variables, are errors of GraphQL and not of
             // HTTP, which clients of `application/json` learn from the body alone.
             (
-                code::PARSE_FAILED | code::VALIDATION_FAILED | code::BAD_USER_INPUT | code::NO_OPERATION,
+                code::PARSE_FAILED
+                | code::VALIDATION_FAILED
+                | code::BAD_USER_INPUT
+                | code::NO_OPERATION
+                | code::NOT_PERSISTED
+                | code::NOT_REGISTRABLE,
                 Answer::Json,
             ) => StatusCode::OK,
             _ => StatusCode::BAD_REQUEST,
@@ -238,7 +283,9 @@ fn parameters(given: &Parameters) -> Result<Params<'_>, Failure> {
     };
     let mut entries =
         vec![("variables".into(), value(&given.variables)), ("extensions".into(), value(&given.extensions))];
-    for (name, text) in [("query", &given.query), ("operationName", &given.operation)] {
+    for (name, text) in
+        [("query", &given.query), ("documentId", &given.document), ("operationName", &given.operation)]
+    {
         if let Some(text) = text {
             entries.push((name.into(), Json::String(text.as_str().into())));
         }

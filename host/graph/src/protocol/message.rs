@@ -110,7 +110,11 @@ impl Incoming {
             "subscribe" if object => {
                 let payload = payload?;
                 // Without a document it is no message at all; other types are told apart.
-                payload.get("query").and_then(Json::as_str)?;
+                let text = |key| payload.get(key).and_then(Json::as_str);
+                let persisted = payload.get("extensions").and_then(|more| more.get("persistedQuery"));
+                if persisted.is_none() {
+                    text("query").or_else(|| text("documentId"))?;
+                }
                 Some(Self::Subscribe(id()?, Params::read(payload.clone().into_owned())))
             }
             "complete" => Some(Self::Complete(id()?)),

@@ -15,7 +15,10 @@ use crate::schema::Schema;
 #[derive(Debug)]
 pub struct Params<'a> {
     /// `query`: the document.
-    pub document: Cow<'a, str>,
+    document: Option<Cow<'a, str>>,
+    /// The document's digest: SHA-256 in hexadecimal digits, of `documentId` or
+    /// `extensions.persistedQuery`.
+    digest: Option<Cow<'a, str>>,
     /// `operationName`; an empty one counts as none, as clients send it.
     pub operation: Option<Cow<'a, str>>,
     /// `variables`; an object or nothing.
@@ -38,11 +41,11 @@ impl<'a> Params<'a> {
         let entries = match json {
             Json::Object(entries) => entries,
             Json::Array(_) => {
-                return Err(bad("Batching is not supported: send one operation per request."));
+                return Err(bad("Send one operation per request, without a list around it."));
             }
             _ => return Err(bad("The request must be a JSON object with \"query\".")),
         };
-        let (mut document, mut operation, mut variables) = (None, None, None);
+        let (mut document, mut operation, mut variables, mut digest) = (None, None, None, None);
         for (key, value) in entries {
             match (&*key, value) {
                 ("query", Json::String(text)) => document = Some(text),
@@ -55,18 +58,42 @@ impl<'a> Params<'a> {
                 ("variables", value @ Json::Object(_)) => variables = Some(value),
                 ("variables", Json::Null) => variables = None,
                 ("variables", _) => return Err(bad("\"variables\" must be an object or null.")),
-                ("extensions", Json::Object(_) | Json::Null) => {}
+                ("extensions", extensions @ (Json::Object(_) | Json::Null)) => {
+                    digest = persisted(extensions)?.or(digest);
+                }
+                ("documentId", Json::String(id)) => {
+                    let id = id.strip_prefix("sha256:").map(str::to_owned);
+                    let id = id.ok_or_else(|| bad("\"documentId\" is `sha256:` with 64 hexadecimal digits."));
+                    digest = Some(Cow::Owned(id?));
+                }
+                ("documentId", Json::Null) => {}
+                ("documentId", _) => return Err(bad("\"documentId\" must be a string.")),
                 ("extensions", _) => return Err(bad("\"extensions\" must be an object or null.")),
                 _ => {}
             }
         }
-        let document = document.ok_or_else(|| bad("\"query\" is missing."))?;
-        Ok(Self { document, operation, variables })
+        if document.is_none() && digest.is_none() {
+            return Err(bad("\"query\" is missing."));
+        }
+        Ok(Self { document, digest, operation, variables })
+    }
+
+    /// The plan of the operation.
+    pub fn plan(&mut self, schema: &Schema) -> Result<Arc<Plan>, Vec<Failure>> {
+        let digest = self.digest.as_deref();
+        let sent = self.document.is_some();
+        let found = schema.documents.find(self.document.take(), digest);
+        let document = found.map_err(|failure| vec![failure])?;
+        let plan = plan::plan(schema, &document, self.operation.as_deref())?;
+        if let (true, Some(digest)) = (sent, digest) {
+            schema.documents.keep(digest, &document);
+        }
+        Ok(plan)
     }
 
     /// Plans the operation, coerces the variables and checks the caller's rights.
-    pub fn prepare(self, schema: &Schema, context: &Context) -> Result<Prepared<'a>, Vec<Failure>> {
-        let plan = plan::plan(schema, &self.document, self.operation.as_deref())?;
+    pub fn prepare(mut self, schema: &Schema, context: &Context) -> Result<Prepared<'a>, Vec<Failure>> {
+        let plan = self.plan(schema)?;
         self.prepare_planned(plan, schema, context)
     }
 
@@ -83,6 +110,26 @@ impl<'a> Params<'a> {
             cost::bounded(&plan, &variables, schema.settings.max_cost).map_err(|failure| vec![failure])?;
         }
         Ok(Prepared { plan, variables })
+    }
+}
+
+/// The digest in `extensions.persistedQuery`, if there is one.
+fn persisted(extensions: Json<'_>) -> Result<Option<Cow<'_, str>>, Failure> {
+    let Json::Object(entries) = extensions else { return Ok(None) };
+    let Some((_, persisted)) = entries.into_iter().rev().find(|(key, _)| key == "persistedQuery") else {
+        return Ok(None);
+    };
+    let first = persisted.get("version") == Some(&Json::Int(1));
+    match persisted {
+        Json::Object(entries) if first => {
+            let digest = entries.into_iter().rev().find(|(key, _)| key == "sha256Hash");
+            match digest {
+                Some((_, Json::String(digest))) => Ok(Some(digest)),
+                _ => Err(Failure::new(code::BAD_REQUEST, "\"persistedQuery\" has no \"sha256Hash\".")),
+            }
+        }
+        Json::Null => Ok(None),
+        _ => Err(Failure::new(code::NOT_REGISTRABLE, "PersistedQueryNotSupported")),
     }
 }
 

@@ -43,7 +43,7 @@ fn answer(field: &Field) -> Answer {
         "greet" => Ok(vec![Ok(Typed::Text("hello".to_owned()))]),
         "price" => Ok(each(&|row| match row {
             [Typed::Integer(2), _] => Err(problem("no price", Some("UNPRICED"))),
-            [Typed::Integer(n), Typed::Null] => Ok(Typed::Float(*n as f64 / 2.0)),
+            [Typed::Integer(n), Typed::Null] => Ok(Typed::Float(f64::from(i32::try_from(*n).unwrap()) / 2.0)),
             other => panic!("{other:?}"),
         })),
         "owner" => Ok(each(&|row| {
@@ -52,7 +52,7 @@ fn answer(field: &Field) -> Answer {
         })),
         "weight" => Ok(each(&|row| {
             let [Typed::Text(name)] = row else { panic!("{row:?}") };
-            Ok(Typed::Integer(name.len() as i64))
+            Ok(Typed::Integer(i64::try_from(name.len()).unwrap()))
         })),
         "tree" => Err(problem("nothing\u{0} grows", None)),
         "any" => Ok(vec![Ok(Typed::Json(r#"{"__typename":"Node","name":"abc"}"#.to_owned()))]),

@@ -2,9 +2,12 @@
 //! components, topics and the token's issuer.
 #![cfg(test)]
 
+mod advisories;
 mod authorization;
 mod code;
 mod composition;
+mod documents;
+mod errors;
 mod execution;
 mod hostile;
 mod http;

@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// The close code and reason that come next, other messages passed over.
-    async fn closed(&mut self) -> (u16, String) {
+    pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match self.frame().await {
                 Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),
