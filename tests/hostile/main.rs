@@ -121,6 +121,37 @@ async fn a_unit_sees_its_own_writes_and_no_others_before_commit() {
     assert_eq!(house.get("/scan").await.unwrap(), "scan-d scan-b");
 }
 
+#[tokio::test]
+async fn a_change_that_depends_on_a_version_happens_once() {
+    let house = House::new().await;
+    assert_eq!(house.get("/versioned/a").await.unwrap(), "none");
+    assert_eq!(house.post("/compare/a/none", "first").await.unwrap(), "true");
+    assert_eq!(house.post("/compare/a/none", "second").await.unwrap(), "false", "it is there now");
+    let seen = house.get("/versioned/a").await.unwrap();
+    let (version, value) = seen.split_once(' ').unwrap();
+    assert_eq!(value, "first");
+    let compare = format!("/compare/a/{version}");
+    assert_eq!(house.post(&compare, "second").await.unwrap(), "true");
+    assert_eq!(house.post(&compare, "third").await.unwrap(), "false", "somebody was faster");
+    assert!(house.get("/versioned/a").await.unwrap().ends_with(" second"));
+    let own = house.post("/compare-own/b", "").await.unwrap();
+    assert!(own.contains("was written by this invocation"), "{own}");
+}
+
+#[tokio::test]
+async fn a_value_that_is_set_for_a_while_is_gone_after_it() {
+    let house = House::new().await;
+    house.post("/set-for/long/3600000", "x").await.unwrap();
+    house.post("/set-for/short/1", "x").await.unwrap();
+    assert!(house.get("/versioned/long").await.unwrap().ends_with(" x"));
+    let began = Instant::now();
+    while house.get("/versioned/short").await.unwrap() != "none" {
+        assert!(began.elapsed() < Duration::from_secs(10), "it outlived its millisecond");
+    }
+    let refused = house.send("POST", "/set-for/never/0", "x").await.unwrap();
+    assert!(refused.0 >= 400, "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn units_that_conflict_are_run_again_until_each_counted_once() {
     let house = House::new().await;

@@ -80,6 +80,7 @@ struct Quiet;
 
 impl Committed for Quiet {
     fn published(&self, _: &Arc<Message>, _: &[DeliveryId]) {}
+    fn redelivered(&self, _: &ComponentName) {}
     fn timer_set(&self, _: Millis) {}
 }
 
@@ -173,7 +174,14 @@ impl House {
                 .into_iter()
                 .map(|(name, consumed)| {
                     let consumers: BTreeSet<_> = consumed.then(probe).into_iter().collect();
-                    (topic(name), monopod_state::Topic { retention: Duration::from_secs(3_600), consumers })
+                    (
+                        topic(name),
+                        monopod_state::Topic {
+                            retention: Duration::from_secs(3_600),
+                            compact: false,
+                            consumers,
+                        },
+                    )
                 })
                 .collect(),
         };

@@ -23,6 +23,7 @@ mod input;
 mod kept;
 mod late;
 mod login;
+mod operator;
 mod ownership;
 mod page;
 mod photos;

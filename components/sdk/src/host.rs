@@ -61,6 +61,26 @@ impl Buckets for Host {
         let entries = state::buckets::scan(bucket, &wanted, range.limit)?;
         Ok(entries.into_iter().map(|entry| Entry { key: entry.key, value: entry.value }).collect())
     }
+
+    fn set_for(&self, bucket: &str, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        Ok(state::buckets::set_for(bucket, key, value, ttl)?)
+    }
+
+    fn get_versioned(&self, bucket: &str, key: &str) -> Result<Option<(u64, Vec<u8>)>, Error> {
+        let found = state::buckets::get_versioned(bucket, key)?;
+        Ok(found.map(|found| (found.version, found.value)))
+    }
+
+    fn compare_and_set(
+        &self,
+        bucket: &str,
+        key: &str,
+        expected: Option<u64>,
+        value: Option<&[u8]>,
+    ) -> Result<bool, Error> {
+        Ok(state::buckets::compare_and_set(bucket, key, expected, value)?)
+    }
 }
 
 impl Publisher for Host {

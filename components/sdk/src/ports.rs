@@ -142,6 +142,21 @@ pub trait Buckets {
     /// The entries of a range, in byte order of their keys.
     fn scan(&self, bucket: &str, range: Range<'_>) -> Result<Vec<Entry>, Error>;
 
+    /// Sets `key` for so long (1 ms to 10 years); then it is not there.
+    fn set_for(&self, bucket: &str, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error>;
+    /// The value of `key` with its version, for a change that comes in a later invocation.
+    /// Not for a key that this invocation has written.
+    fn get_versioned(&self, bucket: &str, key: &str) -> Result<Option<(u64, Vec<u8>)>, Error>;
+    /// Sets `key` to `value` (none: removes it) if it stands at `expected` (none: is not
+    /// there). False, and nothing changed, if it does not.
+    fn compare_and_set(
+        &self,
+        bucket: &str,
+        key: &str,
+        expected: Option<u64>,
+        value: Option<&[u8]>,
+    ) -> Result<bool, Error>;
+
     /// The value of `key`, read as JSON.
     fn get_json<T: DeserializeOwned>(&self, bucket: &str, key: &str) -> Result<Option<T>, Error> {
         let Some(value) = self.get(bucket, key)? else { return Ok(None) };

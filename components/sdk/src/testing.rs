@@ -29,10 +29,20 @@ type Blob = (Info, Vec<u8>);
 type Server = Rc<dyn Fn(&Fetch<'_>) -> Result<Response, Error>>;
 type Service = Rc<dyn Fn(Method, &str, &[u8]) -> Result<Response, Error>>;
 
+/// A value as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+struct Value {
+    bytes: Vec<u8>,
+    version: u64,
+    ends: Option<Millis>,
+}
+
 /// What the handlers' units have changed so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Changes {
-    state: BTreeMap<(String, String), Vec<u8>>,
+    state: BTreeMap<(String, String), Value>,
+    /// The last version given to a value.
+    version: u64,
     published: Vec<Outgoing>,
     timers: BTreeMap<String, (Millis, Vec<u8>)>,
 }
@@ -184,6 +194,22 @@ impl Fake {
         result
     }
 
+    fn is_there(&self, value: &Value) -> bool {
+        value.ends.is_none_or(|ends| ends > *self.now.borrow())
+    }
+
+    fn write(&self, bucket: &str, key: &str, value: &[u8], ends: Option<Millis>) -> Result<(), Error> {
+        self.reach()?;
+        if key.is_empty() || key.len() > 512 || value.len() > 1 << 20 {
+            return Err(Error::Invalid("key of 1 to 512 bytes, value of at most 1 MiB".into()));
+        }
+        let mut changes = self.changes.borrow_mut();
+        changes.version += 1;
+        let value = Value { bytes: value.into(), version: changes.version, ends };
+        changes.state.insert((bucket.into(), key.into()), value);
+        Ok(())
+    }
+
     fn reach(&self) -> Result<(), Error> {
         if *self.unavailable.borrow() { Err(Error::Unavailable("switched off".into())) } else { Ok(()) }
     }
@@ -201,17 +227,41 @@ impl Identity for Fake {
 
 impl Buckets for Fake {
     fn get(&self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        self.reach()?;
-        Ok(self.changes.borrow().state.get(&(bucket.into(), key.into())).cloned())
+        Ok(self.get_versioned(bucket, key)?.map(|(_, bytes)| bytes))
     }
 
     fn set(&self, bucket: &str, key: &str, value: &[u8]) -> Result<(), Error> {
+        self.write(bucket, key, value, None)
+    }
+
+    fn set_for(&self, bucket: &str, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        self.write(bucket, key, value, Some(self.now.borrow().plus(ttl)))
+    }
+
+    fn get_versioned(&self, bucket: &str, key: &str) -> Result<Option<(u64, Vec<u8>)>, Error> {
         self.reach()?;
-        if key.is_empty() || key.len() > 512 || value.len() > 1 << 20 {
-            return Err(Error::Invalid("key of 1 to 512 bytes, value of at most 1 MiB".into()));
+        let changes = self.changes.borrow();
+        let found = changes.state.get(&(bucket.into(), key.into()));
+        Ok(found.filter(|value| self.is_there(value)).map(|value| (value.version, value.bytes.clone())))
+    }
+
+    fn compare_and_set(
+        &self,
+        bucket: &str,
+        key: &str,
+        expected: Option<u64>,
+        value: Option<&[u8]>,
+    ) -> Result<bool, Error> {
+        let stands = self.get_versioned(bucket, key)?.map(|(version, _)| version);
+        if stands != expected {
+            return Ok(false);
         }
-        self.changes.borrow_mut().state.insert((bucket.into(), key.into()), value.into());
-        Ok(())
+        match value {
+            Some(value) => self.set(bucket, key, value)?,
+            None => self.delete(bucket, key)?,
+        }
+        Ok(true)
     }
 
     fn delete(&self, bucket: &str, key: &str) -> Result<(), Error> {
@@ -230,8 +280,8 @@ impl Buckets for Fake {
         let mut entries: Vec<Entry> = changes
             .state
             .iter()
-            .filter(|((found, key), _)| found == bucket && inside(key))
-            .map(|((_, key), value)| Entry { key: key.clone(), value: value.clone() })
+            .filter(|((found, key), value)| found == bucket && inside(key) && self.is_there(value))
+            .map(|((_, key), value)| Entry { key: key.clone(), value: value.bytes.clone() })
             .collect();
         if range.descending {
             entries.reverse();

@@ -327,7 +327,10 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             documents_automatic: graphql.documents_automatic.value,
         },
         topics: each(&raw.topics.value, |name, topic| {
-            Some((name.clone(), plan::Topic { retention: topic.retention.value.0 }))
+            Some((
+                name.clone(),
+                plan::Topic { retention: topic.retention.value.0, compact: topic.compact.value },
+            ))
         })?,
         components,
         source: Source { file: file.into(), text: text.into(), marks },

@@ -130,6 +130,8 @@ pub struct Graphql {
 pub struct Topic {
     /// How long its messages are kept.
     pub retention: Duration,
+    /// Whether of each key only the last message is kept.
+    pub compact: bool,
 }
 
 /// A component as the platform file has it.

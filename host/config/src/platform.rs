@@ -171,6 +171,9 @@ section! {
     struct Topic {
         /// How long its messages are kept.
         default retention "retention": Span<{ 60 * SECOND }, { 3_650 * DAY }> = Span(RETENTION);
+        /// Whether of each key only the last message is kept, as soon as the others are
+        /// handled: for topics that say how things stand.
+        default compact "compact": bool = false;
     }
 }
 

@@ -17,6 +17,7 @@ pub mod outgoing;
 pub mod resolve;
 pub mod size;
 pub mod store;
+pub mod topics;
 pub mod unit;
 
 use std::future::Future;

@@ -98,8 +98,10 @@ pub trait Store: Send + Sync {
         retained: &'a Retained,
     ) -> BoxFuture<'a, Result<Option<Arc<Message>>, Error>>;
 
-    /// Removes messages older than their topic's retention and inbox marks that no
-    /// redelivery can meet any more. Returns how many messages went.
+    /// Removes messages older than their topic's retention or, in a compacted topic,
+    /// overtaken by a later one of their key; inbox marks that no redelivery can meet any
+    /// more; values that have expired. Gives space back to the system, a little at a time.
+    /// Returns how many messages went.
     fn prune(&self, now: Millis) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Whether a write would be accepted now; the reason if not. For readiness.
@@ -111,6 +113,9 @@ pub trait Store: Send + Sync {
 pub trait Committed: Send + Sync {
     /// `message` was published; `deliveries` has one entry for each consumer.
     fn published(&self, message: &Arc<Message>, deliveries: &[DeliveryId]);
+    /// There are new deliveries for `consumer` in the store, of messages that were published
+    /// before: who watches their topics has seen them.
+    fn redelivered(&self, consumer: &ComponentName);
     /// A timer was set that is due at `due_at`.
     fn timer_set(&self, due_at: Millis);
 }

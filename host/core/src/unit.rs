@@ -54,6 +54,8 @@ pub struct Range {
     pub prefix: String,
     /// Behind this key, exclusive, in the order of the scan.
     pub after: Option<String>,
+    /// Not below this key, and below that one, whatever the order.
+    pub between: (Option<String>, Option<String>),
     /// From the greatest key down.
     pub descending: bool,
     /// At most so many.
@@ -118,6 +120,8 @@ pub struct Unit {
     pub scans: Vec<Scan>,
     /// Values written; none for removed.
     pub writes: BTreeMap<Key, Option<Bytes>>,
+    /// When values of `writes` end by themselves. From then on they are not there.
+    pub expiries: BTreeMap<Key, Millis>,
     /// Messages to publish, in order. `published_at` is set by the commit.
     pub messages: Vec<Message>,
     /// Timers set and cancelled.
@@ -145,6 +149,7 @@ impl Unit {
             reads: BTreeMap::new(),
             scans: Vec::new(),
             writes: BTreeMap::new(),
+            expiries: BTreeMap::new(),
             messages: Vec::new(),
             timers: BTreeMap::new(),
             correlation,

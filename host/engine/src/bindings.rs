@@ -33,6 +33,9 @@ wasmtime::component::bindgen!({
     imports: {
         "monopod:state/buckets.get": async | trappable,
         "monopod:state/buckets.scan": async | trappable,
+        "monopod:state/buckets.scan-window": async | trappable,
+        "monopod:state/buckets.get-versioned": async | trappable,
+        "monopod:state/buckets.compare-and-set": async | trappable,
         "monopod:blobs/blobs.stat": async | trappable,
         "monopod:blobs/blobs.read": async | trappable,
         default: trappable,

@@ -62,6 +62,12 @@ impl Committed for Hub {
         }
     }
 
+    fn redelivered(&self, consumer: &ComponentName) {
+        if let Some(inbox) = read(&self.0.inboxes).get(consumer) {
+            inbox.miss();
+        }
+    }
+
     fn timer_set(&self, due_at: Millis) {
         self.0.alarm.set(due_at);
     }

@@ -48,6 +48,12 @@ impl Inbox {
         self.changed.notify_one();
     }
 
+    /// There are deliveries in the store that are not told here.
+    pub(crate) fn miss(&self) {
+        lock(&self.news).missed = true;
+        self.changed.notify_one();
+    }
+
     /// Takes everything.
     pub(crate) fn take(&self) -> News {
         std::mem::take(&mut *lock(&self.news))

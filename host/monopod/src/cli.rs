@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::topics;
+
 /// All microservices of a system as WebAssembly components in one process.
 ///
 /// Exit codes: 0 done, 1 could not run, 3 the analysis failed (try), 4 the schema breaks
@@ -36,6 +38,63 @@ pub enum Command {
     /// Copy this program, and the libraries it runs with, to where another container finds them
     #[command(hide = true)]
     Carry(Carry),
+    /// Show the topics, what they hold and who lags
+    Topics(topics::List),
+    /// Show the last messages of a topic, and those to come
+    Tail(topics::Tail),
+    /// Publish a message by hand
+    Publish(topics::Publish),
+    /// Look at what could not be handled, and have it handled again
+    #[command(subcommand)]
+    Dlq(topics::Dead),
+    /// Deliver messages again: to who has not handled them, or by force to everybody
+    Replay(topics::Replay),
+    /// Set a component back, or forward, on a topic
+    Seek(topics::Seek),
+    /// Back up, restore and check everything that must survive
+    #[command(subcommand)]
+    State(State),
+}
+
+/// `monopod state`
+#[derive(Debug, Subcommand)]
+pub enum State {
+    /// Copy the state into a new folder, at one moment; the platform may run meanwhile
+    Export {
+        /// The folder to make
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+        #[command(flatten)]
+        at: Place,
+    },
+    /// Verify a back-up and put it in place of an empty state; nothing is overwritten
+    Import {
+        /// The back-up
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+        #[command(flatten)]
+        at: Place,
+    },
+    /// Look at every byte of a back-up, or at the database of a state folder
+    Verify {
+        /// The back-up or the state folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Print what is in it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where the state is.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The state folder, as `state` in the platform file or --state of `monopod up` has it
+    #[arg(long, value_name = "DIR", default_value = ".monopod")]
+    pub state: PathBuf,
+    /// Print what is in it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A platform file and where its surroundings are.

@@ -1,5 +1,6 @@
 //! `monopod`: the command line and the wiring, nothing else.
 
+mod admin;
 mod bundle;
 mod carry;
 mod check;
@@ -8,6 +9,8 @@ mod grants;
 mod platform;
 mod schema;
 mod screen;
+mod state;
+mod topics;
 mod try_photo;
 mod up;
 
@@ -47,5 +50,12 @@ fn main() -> ExitCode {
         Command::Bundle(options) => bundle::run(&options),
         Command::Copy(options) => bundle::copy(&options),
         Command::Carry(options) => carry::run(&options),
+        Command::Topics(options) => topics::run(&topics::Command::List(&options)),
+        Command::Tail(options) => topics::run(&topics::Command::Tail(&options)),
+        Command::Publish(options) => topics::run(&topics::Command::Publish(&options)),
+        Command::Dlq(options) => topics::run(&topics::Command::Dead(&options)),
+        Command::Replay(options) => topics::run(&topics::Command::Replay(&options)),
+        Command::Seek(options) => topics::run(&topics::Command::Seek(&options)),
+        Command::State(command) => state::run(&command),
     }
 }

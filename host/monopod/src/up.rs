@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Log, Up};
 use crate::platform::{self, Platform};
-use crate::{FAILED, USAGE, screen, try_photo};
+use crate::{FAILED, USAGE, admin, screen, topics, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
 const EDGE: &str = "edge";
@@ -160,6 +160,16 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         ready: ready(store.clone(), messaging.clone()),
     };
 
+    let desk = topics::Desk {
+        topics: store.clone(),
+        store: store.clone(),
+        declared: Arc::new(plan.topics.keys().cloned().collect()),
+    };
+    // A file system without sockets takes the commands away, not the platform.
+    if let Err(error) = admin::serve(&state, topics::router(desk), shutdown.clone()) {
+        screen::warning("admin", &format!("commands cannot reach this platform: {error}"));
+    }
+
     let marks = Marks { public_url: &public_url, plain, development: bound.development_issuer().is_some() };
     marks.started(&names, &reports, size, began.elapsed());
     let mut door = tokio::spawn(bound.serve(parts, {
@@ -292,7 +302,8 @@ async fn open_store(plan: &Plan, state: &Path, hub: Hub, patience: Duration) -> 
         plan.components.iter().filter(consumes).map(|(name, _)| name.clone()).collect()
     };
     let topics = plan.topics.iter().map(|(name, topic)| {
-        (name.clone(), monopod_state::Topic { retention: topic.retention, consumers: consumers(name) })
+        let (retention, compact) = (topic.retention, topic.compact);
+        (name.clone(), monopod_state::Topic { retention, compact, consumers: consumers(name) })
     });
     let topology = monopod_state::Topology { topics: topics.collect() };
     let settings = monopod_state::Settings { folder: state.to_owned(), topology };

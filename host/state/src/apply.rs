@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use monopod_core::Millis;
 use monopod_core::message::{DeliveryId, Message, TimerId};
+use monopod_core::name::ComponentName;
 use monopod_core::store::{Committed, Error};
 use monopod_core::unit::{Cause, TimerChange, Unit};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -44,6 +45,8 @@ pub(crate) enum Done {
 pub(crate) enum Effect {
     /// A message, and a delivery for each consumer.
     Published(Arc<Message>, Vec<DeliveryId>),
+    /// Earlier messages are delivered to this consumer again.
+    Redelivered(ComponentName),
     /// A timer that is due then.
     TimerSet(Millis),
 }
@@ -52,6 +55,7 @@ impl Effect {
     pub fn tell(&self, listener: &dyn Committed) {
         match self {
             Self::Published(message, deliveries) => listener.published(message, deliveries),
+            Self::Redelivered(consumer) => listener.redelivered(consumer),
             Self::TimerSet(due_at) => listener.timer_set(*due_at),
         }
     }
@@ -83,10 +87,18 @@ impl Work<'_> {
                 Some(value) => self
                     .connection
                     .prepare_cached(
-                        "INSERT INTO kv (component, bucket, key, version, value) VALUES (?, ?, ?, ?, ?)
-                         ON CONFLICT DO UPDATE SET version = excluded.version, value = excluded.value",
+                        "INSERT INTO kv (component, bucket, key, version, expires_at, value) VALUES (?, ?, ?, ?, ?, ?)
+                         ON CONFLICT DO UPDATE SET version = excluded.version,
+                           expires_at = excluded.expires_at, value = excluded.value",
                     )?
-                    .execute(params![component, bucket, key.key, number(self.next()), &**value])?,
+                    .execute(params![
+                        component,
+                        bucket,
+                        key.key,
+                        number(self.next()),
+                        unit.expiries.get(key).copied().map(number),
+                        &**value
+                    ])?,
                 None => self
                     .connection
                     .prepare_cached("DELETE FROM kv WHERE component = ? AND bucket = ? AND key = ?")?
@@ -106,12 +118,12 @@ impl Work<'_> {
     /// as well: they are part of the same transaction.
     fn validate(&self, unit: &Unit) -> Result<(), Stop> {
         for (key, seen) in &unit.reads {
-            if read::version(self.connection, key)? != *seen {
+            if read::version(self.connection, key, self.at)? != *seen {
                 return Err(Stop::Refused(Error::Conflict));
             }
         }
         for scan in &unit.scans {
-            if read::scan_versions(self.connection, &scan.range)? != scan.seen {
+            if read::scan_versions(self.connection, &scan.range, self.at)? != scan.seen {
                 return Err(Stop::Refused(Error::Conflict));
             }
         }
@@ -174,6 +186,17 @@ impl Work<'_> {
     /// Publishes `message` now, with a delivery for each consumer of its topic.
     pub fn publish(&mut self, mut message: Message) -> Result<(), Stop> {
         message.published_at = self.at;
+        let sequence = self.keep(&message)?;
+        let mut deliveries = Vec::new();
+        for group in self.topology.consumers(&message.topic) {
+            deliveries.push(self.deliver(group, sequence, sequence)?);
+        }
+        self.effects.push(Effect::Published(Arc::new(message), deliveries));
+        Ok(())
+    }
+
+    /// Writes a message down, for nobody yet. Returns its place in the order.
+    pub fn keep(&mut self, message: &Message) -> Result<u64, Stop> {
         let sequence = self.next();
         let headers = serde_json::to_string(&message.headers)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -197,17 +220,22 @@ impl Work<'_> {
                 headers,
                 &*message.payload,
             ])?;
-        let mut deliveries = Vec::new();
-        for group in self.topology.consumers(&message.topic) {
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO deliveries (consumer, sequence, visible_at, attempt) VALUES (?, ?, ?, 1)",
-                )?
-                .execute(params![group.as_str(), number(sequence), number(self.at)])?;
-            deliveries.push(DeliveryId { group: group.clone(), sequence });
-        }
-        self.effects.push(Effect::Published(Arc::new(message), deliveries));
-        Ok(())
+        Ok(sequence)
+    }
+
+    /// Gives `message` to `group`, in the order behind all that has a lower `sequence`.
+    pub fn deliver(
+        &self,
+        group: &ComponentName,
+        sequence: u64,
+        message: u64,
+    ) -> rusqlite::Result<DeliveryId> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO deliveries (consumer, sequence, message, visible_at, attempt) VALUES (?, ?, ?, ?, 1)",
+            )?
+            .execute(params![group.as_str(), number(sequence), number(message), number(self.at)])?;
+        Ok(DeliveryId { group: group.clone(), sequence })
     }
 
     /// Removes a delivery, which must be there.
@@ -219,7 +247,7 @@ impl Work<'_> {
         if removed == 1 { Ok(()) } else { Err(Stop::Refused(Error::Settled)) }
     }
 
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         *self.counter += 1;
         *self.counter
     }

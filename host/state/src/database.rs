@@ -1,6 +1,7 @@
 //! The database file: opened, checked, brought to the newest format. Called once by
 //! the store when it opens; nothing here runs later.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -18,7 +19,8 @@ const APPLICATION: i64 = 0x6d6f_6e6f;
 
 /// The formats, oldest first; `user_version` says how many a file has been through.
 /// An entry is never changed once released: a change is a new entry.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001-first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/001-first.sql"), include_str!("migrations/002-operations.sql")];
 
 /// How long to wait for somebody who looks into the file with a tool of their own.
 const BUSY: Duration = Duration::from_secs(5);
@@ -42,6 +44,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     identify(path, &connection)?;
     tune(&connection).map_err(|error| fault(path, error))?;
     migrate(path, &mut connection)?;
+    settle_in(path, &connection).map_err(|error| fault(path, error))?;
     if unclean {
         check(path, &connection)?;
     }
@@ -100,7 +103,7 @@ fn before(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Refuses a file that is not ours, or of a later format.
-fn identify(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+pub(crate) fn identify(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let ask = |sql: &str| {
         connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| fault(path, error))
     };
@@ -114,7 +117,10 @@ fn identify(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     }
     let known = known();
     if version > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
+        let written_by = connection
+            .query_row("SELECT written_by FROM about", [], |row| row.get::<_, String>(0))
+            .unwrap_or_else(|_| "of unknown version".to_owned());
+        return Err(OpenError::Newer { path: path.to_owned(), found: version, known, written_by });
     }
     Ok(())
 }
@@ -123,8 +129,41 @@ fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
+/// Says who writes the file from now on, and has it give back space a piece at a time. A
+/// file of an earlier format has to be written anew for that, which takes seconds: a large
+/// one stays as it is, and reuses its space.
+fn settle_in(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let known: String = connection.query_row("SELECT written_by FROM about", [], |row| row.get(0))?;
+    if known != VERSION {
+        connection.execute("UPDATE about SET written_by = ?", [VERSION])?;
+    }
+    let mode: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+    if mode != INCREMENTAL && fs::metadata(path).is_ok_and(|file| file.len() <= CHECK_MAX) {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+        connection.execute_batch("VACUUM")?;
+    }
+    Ok(())
+}
+
+/// SQLite's number for `auto_vacuum = INCREMENTAL`.
+const INCREMENTAL: i64 = 2;
+
+/// The format of a file and the rows of its tables.
+pub(crate) fn measure(connection: &Connection) -> rusqlite::Result<(u64, BTreeMap<String, u64>)> {
+    let format = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let mut rows = BTreeMap::new();
+    for table in ["kv", "messages", "deliveries", "timers", "inbox"] {
+        let count = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+        rows.insert(table.to_owned(), count);
+    }
+    Ok((format, rows))
+}
+
 /// The writer's settings.
 fn tune(connection: &Connection) -> rusqlite::Result<()> {
+    // Acts on a new file only, and only before anything is in it.
+    connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(rusqlite::Error::SqliteFailure(
@@ -180,7 +219,7 @@ fn check(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     if found == "ok" { Ok(()) } else { Err(OpenError::Damaged { path: path.to_owned(), what: found }) }
 }
 
-fn fault(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(crate) fn fault(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

@@ -22,7 +22,7 @@ pub enum OpenError {
     },
     /// Another process has it open.
     #[error(
-        "another monopod (process {pid}) is using the state folder {}; stop it, or give this one a folder of its own with --state",
+        "another monopod (process {pid}, since {since}) is using the state folder {}; stop it, or give this one a folder of its own with --state",
         folder.display()
     )]
     Locked {
@@ -30,11 +30,13 @@ pub enum OpenError {
         folder: PathBuf,
         /// The other's process id, `unknown` if it has not written it yet.
         pid: String,
+        /// When it took the folder, as RFC 3339 has it; `an unknown time` likewise.
+        since: String,
     },
     /// A later version wrote it.
     #[error(
-        "{} was written by a newer monopod (format {found}; this one knows up to {known}); start that version again, or give another folder with --state",
-        path.display()
+        "{} was written by a newer monopod ({written_by}, format {found}; this one is {} and knows up to format {known}); start that version again, or give another folder with --state",
+        path.display(), env!("CARGO_PKG_VERSION")
     )]
     Newer {
         /// Which file.
@@ -43,6 +45,8 @@ pub enum OpenError {
         found: i64,
         /// The newest format known here.
         known: i64,
+        /// The version of the program that wrote it.
+        written_by: String,
     },
     /// An SQLite file, but of some other program.
     #[error(

@@ -5,7 +5,17 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
+use monopod_core::Millis;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::OpenError;
+
+/// A time as people write it, to the second.
+pub(crate) fn time(at: Millis) -> Option<String> {
+    let seconds = i64::try_from(at / 1_000).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()
+}
 
 /// Makes `folder` if it is not there, for this user alone: it holds other people's data.
 pub(crate) fn make(folder: &Path) -> Result<(), OpenError> {
@@ -41,18 +51,24 @@ pub(crate) fn lock(folder: &Path, name: &str) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // Ten digits hold any process id; what is not a number is not repeated.
-            let _ = Read::by_ref(&mut file).take(10).read_to_string(&mut pid);
-            let pid = pid.trim().parse::<u32>().map_or_else(|_| "unknown".to_owned(), |pid| pid.to_string());
-            return Err(OpenError::Locked { folder: folder.to_owned(), pid });
+            let mut text = String::new();
+            // Two short lines; what is neither number nor time is not repeated.
+            let _ = Read::by_ref(&mut file).take(64).read_to_string(&mut text);
+            let mut lines = text.lines();
+            let pid = lines.next().and_then(|line| line.trim().parse::<u32>().ok());
+            let since = lines.next().and_then(|line| line.trim().parse::<Millis>().ok());
+            return Err(OpenError::Locked {
+                folder: folder.to_owned(),
+                pid: pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+                since: since.and_then(time).unwrap_or_else(|| "an unknown time".to_owned()),
+            });
         }
         Err(TryLockError::Error(source)) => return Err(fault(source)),
     }
     let mut write = || {
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())
+        write!(file, "{}\n{}\n", std::process::id(), monopod_core::now())
     };
     write().map_err(fault)?;
     Ok(file)

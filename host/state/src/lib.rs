@@ -11,12 +11,16 @@
 //! does), and never decides who may touch what (engine does).
 
 mod apply;
+mod backup;
 mod blobs;
 mod database;
+mod dead;
 mod error;
 mod folder;
 mod limits;
+mod look;
 mod meters;
+mod operate;
 mod prune;
 mod read;
 mod rows;
@@ -25,6 +29,7 @@ mod settle;
 mod store;
 mod writer;
 
+pub use backup::{Backup, BackupError, Entry, export, import, verify};
 pub use blobs::{BlobSettings, LocalBlobs, MAX_OBJECT, MAX_READ};
 pub use error::OpenError;
 pub use meters::Stats;

@@ -1,5 +1,7 @@
-//! Retention: messages and inbox marks that are old enough go. Called by the writer,
-//! a bounded piece at a time, so that units never wait long behind it.
+//! Retention and compaction: messages that are old enough or overtaken go, inbox marks
+//! that nothing can meet, values that have expired; then the file gives back what it does
+//! not use. Called by the writer, a bounded piece at a time, so that units never wait long
+//! behind it.
 
 use std::time::Duration;
 
@@ -12,6 +14,11 @@ use crate::settings::Topology;
 
 /// How many rows one piece removes at most: some milliseconds of the writer's time.
 pub(crate) const PIECE: u64 = 500;
+/// Pages the file may hold unused, 4 KiB each: new rows fill them sooner than they are
+/// given back, while the file stays small for who started small.
+const SPARE_PAGES: u64 = 1_024;
+/// Pages given back in one piece: each is moved within the file, some milliseconds for all.
+const PAGES: u64 = 256;
 
 /// Removes at most [`PIECE`] messages that are too old at `now`; fewer mean that nothing
 /// is left to do.
@@ -29,7 +36,7 @@ pub(crate) fn messages(connection: &Connection, topology: &Topology, now: Millis
             .prepare_cached(
                 "DELETE FROM messages WHERE sequence IN (
                    SELECT m.sequence FROM messages m WHERE m.topic = ?1 AND m.published_at < ?2
-                     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.sequence = m.sequence)
+                     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.sequence)
                    ORDER BY m.published_at LIMIT ?3)",
             )?
             .execute(params![next, before(now, retention), number(PIECE - removed)])?
@@ -48,6 +55,63 @@ pub(crate) fn marks(connection: &Connection, topology: &Topology, now: Millis) -
         )?
         .execute(params![before(now, topology.longest_retention()), number(PIECE)])?;
     Ok(removed as u64)
+}
+
+/// Looks at no more than [`PIECE`] messages behind `cursor` and removes what each of them,
+/// in a compacted topic, has overtaken of its key. What somebody still has to handle
+/// stays; the next message of its key takes it along, or the next start. Fewer than
+/// [`PIECE`] looked at mean that nothing is left to do.
+pub(crate) fn overtaken(
+    connection: &Connection,
+    topology: &Topology,
+    cursor: &mut u64,
+) -> rusqlite::Result<(u64, u64)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sequence, topic, key FROM messages WHERE sequence > ? ORDER BY sequence LIMIT ?",
+    )?;
+    let mut rows = statement.query([number(*cursor), number(PIECE)])?;
+    let (mut seen, mut removed) = (0, 0);
+    while let Some(row) = rows.next()? {
+        let (sequence, topic, key): (u64, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        (*cursor, seen) = (sequence, seen + 1);
+        let Some(key) = key.filter(|_| topology.is_compacted(&topic)) else { continue };
+        removed += connection
+            .prepare_cached(
+                "DELETE FROM messages WHERE topic = ?1 AND key = ?2 AND sequence < ?3
+                   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = messages.sequence)",
+            )?
+            .execute(params![topic, key, number(sequence)])? as u64;
+    }
+    Ok((seen, removed))
+}
+
+/// Removes at most [`PIECE`] values that have expired.
+pub(crate) fn expired(connection: &Connection, now: Millis) -> rusqlite::Result<u64> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM kv WHERE rowid IN (
+               SELECT rowid FROM kv WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
+        )?
+        .execute(params![number(now), number(PIECE)])?;
+    Ok(removed as u64)
+}
+
+/// Gives at most [`PAGES`] unused pages back. How many are still to be given.
+pub(crate) fn vacuum(connection: &Connection) -> rusqlite::Result<u64> {
+    let spare = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0));
+    let before = spare()?;
+    if before <= SPARE_PAGES {
+        return Ok(0);
+    }
+    let pages = PAGES.min(before - SPARE_PAGES);
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = statement.query([])?;
+    // Each step gives one page back.
+    while rows.next()?.is_some() {}
+    drop(rows);
+    let after = spare()?;
+    // A file of an earlier format, too large to be written anew, cannot give any back.
+    Ok(if after < before { after.saturating_sub(SPARE_PAGES) } else { 0 })
 }
 
 fn topic_after(connection: &Connection, topic: &str) -> rusqlite::Result<Option<String>> {

@@ -14,67 +14,100 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 use crate::rows::{self, number};
 
 /// The value of a key.
-pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>> {
+pub(crate) fn get(connection: &Connection, key: &Key, now: Millis) -> Result<Option<Record>> {
     connection
-        .prepare_cached("SELECT version, value FROM kv WHERE component = ? AND bucket = ? AND key = ?")?
-        .query_row(params![key.component.as_str(), key.bucket.as_str(), key.key], |row| {
+        .prepare_cached(
+            "SELECT version, value FROM kv WHERE component = ? AND bucket = ? AND key = ?
+               AND (expires_at IS NULL OR expires_at > ?)",
+        )?
+        .query_row(params![key.component.as_str(), key.bucket.as_str(), key.key, number(now)], |row| {
             Ok(Record { version: row.get(0)?, value: rows::bytes(row, 1)? })
         })
         .optional()
 }
 
 /// The version of a key; 0 for one that is not there.
-pub(crate) fn version(connection: &Connection, key: &Key) -> Result<u64> {
+pub(crate) fn version(connection: &Connection, key: &Key, now: Millis) -> Result<u64> {
     connection
-        .prepare_cached("SELECT version FROM kv WHERE component = ? AND bucket = ? AND key = ?")?
-        .query_row(params![key.component.as_str(), key.bucket.as_str(), key.key], |row| row.get(0))
+        .prepare_cached(
+            "SELECT version FROM kv WHERE component = ? AND bucket = ? AND key = ?
+               AND (expires_at IS NULL OR expires_at > ?)",
+        )?
+        .query_row(params![key.component.as_str(), key.bucket.as_str(), key.key, number(now)], |row| {
+            row.get(0)
+        })
         .optional()
         .map(Option::unwrap_or_default)
 }
 
 /// The entries of a range.
-pub(crate) fn scan(connection: &Connection, range: &Range) -> Result<Vec<(Arc<str>, Record)>> {
-    walk(connection, range, "key, version, value", |row| {
+pub(crate) fn scan(connection: &Connection, range: &Range, now: Millis) -> Result<Vec<(Arc<str>, Record)>> {
+    walk(connection, range, now, "key, version, value", |row| {
         Ok((row.get(0)?, Record { version: row.get(1)?, value: rows::bytes(row, 2)? }))
     })
 }
 
 /// The keys and versions of a range: what a scan has to see again.
-pub(crate) fn scan_versions(connection: &Connection, range: &Range) -> Result<Vec<(Arc<str>, u64)>> {
-    walk(connection, range, "key, version", |row| Ok((row.get(0)?, row.get(1)?)))
+pub(crate) fn scan_versions(
+    connection: &Connection,
+    range: &Range,
+    now: Millis,
+) -> Result<Vec<(Arc<str>, u64)>> {
+    walk(connection, range, now, "key, version", |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Walks a range between exact bounds, so that it touches no key outside of it.
 fn walk<T>(
     connection: &Connection,
     range: &Range,
+    now: Millis,
     columns: &str,
     read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let limit = range.limit.min(MAX_SCAN);
-    let after = range.after.as_deref();
-    let end = successor(&range.prefix);
-    let (mut lower, mut exclusive) = (range.prefix.as_str(), false);
-    let mut upper = end.as_deref();
-    match after {
-        Some(after) if range.descending => {
-            upper = Some(upper.map_or(after, |upper| upper.min(after)));
-        }
-        Some(after) if after >= lower => (lower, exclusive) = (after, true),
-        _ => {}
-    }
+    let Bounds { lower, exclusive, upper } = bounds(range);
     let from = if exclusive { ">" } else { ">=" };
-    let to = if upper.is_some() { "AND key < ?5" } else { "" };
+    let to = if upper.is_some() { "AND key < ?6" } else { "" };
     let order = if range.descending { "DESC" } else { "ASC" };
     let sql = format!(
-        "SELECT {columns} FROM kv WHERE component = ?1 AND bucket = ?2 AND key {from} ?3 {to} ORDER BY key {order} LIMIT ?4"
+        "SELECT {columns} FROM kv WHERE component = ?1 AND bucket = ?2 AND key {from} ?3 {to}
+           AND (expires_at IS NULL OR expires_at > ?5) ORDER BY key {order} LIMIT ?4"
     );
     let (component, bucket) = (range.component.as_str(), range.bucket.as_str());
-    let mut bound: Vec<&dyn ToSql> = vec![&component, &bucket, &lower, &limit];
+    let now = number(now);
+    let mut bound: Vec<&dyn ToSql> = vec![&component, &bucket, &lower, &limit, &now];
     if let Some(upper) = &upper {
         bound.push(upper);
     }
     connection.prepare_cached(&sql)?.query_map(&*bound, read)?.collect()
+}
+
+/// Which keys a range holds, as one interval.
+pub(crate) struct Bounds {
+    pub lower: String,
+    /// Whether `lower` itself is outside.
+    pub exclusive: bool,
+    /// Always outside.
+    pub upper: Option<String>,
+}
+
+/// Prefix, window and the place where an earlier scan ended, put together.
+pub(crate) fn bounds(range: &Range) -> Bounds {
+    let (from, before) = &range.between;
+    let mut lower = range.prefix.as_str();
+    if let Some(from) = from.as_deref().filter(|from| *from > lower) {
+        lower = from;
+    }
+    let after = range.after.as_deref();
+    let passed = after.filter(|_| range.descending).map(str::to_owned);
+    // Of everything that ends it, what comes first.
+    let upper = [successor(&range.prefix), before.clone(), passed].into_iter().flatten().min();
+    let mut exclusive = false;
+    match after {
+        Some(after) if !range.descending && after >= lower => (lower, exclusive) = (after, true),
+        _ => {}
+    }
+    Bounds { lower: lower.to_owned(), exclusive, upper }
 }
 
 /// The least text above all that begin with `prefix`; none if there is no such text.
@@ -98,7 +131,7 @@ pub(crate) fn deliveries(
     limit: usize,
 ) -> Result<Vec<Delivery>> {
     let sql = format!(
-        "SELECT d.sequence, d.attempt, d.visible_at, {} FROM deliveries d JOIN messages m USING (sequence)
+        "SELECT d.sequence, d.attempt, d.visible_at, {} FROM deliveries d JOIN messages m ON m.sequence = d.message
          WHERE d.consumer = ? AND d.sequence > ? ORDER BY d.sequence LIMIT ?",
         rows::MESSAGE
     );

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use monopod_core::name::{ComponentName, MAX_NAME, TopicName};
+use monopod_core::topics::Refusal;
 
 /// How long a topic keeps its messages unless told otherwise: a week, so that what
 /// broke on a Friday can be looked at, and seen again, on Monday.
@@ -36,6 +37,9 @@ pub struct Topic {
     /// How long messages are kept after they were published. A message that has not
     /// been handled yet is kept however old it is.
     pub retention: Duration,
+    /// Whether of each key only the last message is kept, as soon as the others are
+    /// handled. Messages without a key are kept as in any topic.
+    pub compact: bool,
     /// The components that are given each message, once each. A consumer that is added
     /// is given what is published from then on.
     pub consumers: BTreeSet<ComponentName>,
@@ -47,11 +51,39 @@ impl Topology {
         self.topics.get(topic).into_iter().flat_map(|topic| &topic.consumers)
     }
 
+    /// Whether messages of `topic` can be delivered to `consumer`, or to anybody.
+    pub(crate) fn may_replay(
+        &self,
+        topic: &TopicName,
+        consumer: Option<&ComponentName>,
+    ) -> Result<(), Refusal> {
+        let Some(declared) = self.topics.get(topic) else {
+            return Err(Refusal::Wrong(format!("there is no topic `{topic}`; see `monopod topics`")));
+        };
+        match consumer {
+            Some(consumer) if !declared.consumers.contains(consumer) => {
+                let known: Vec<_> = declared.consumers.iter().map(ComponentName::as_str).collect();
+                let known =
+                    if known.is_empty() { "nobody does".to_owned() } else { known.join(", ") + " does" };
+                Err(Refusal::Wrong(format!("`{consumer}` does not consume `{topic}`; {known}")))
+            }
+            None if declared.consumers.is_empty() => {
+                Err(Refusal::Wrong(format!("nobody consumes `{topic}`, so there is nobody to deliver to")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether only the last message of each key of `topic` is kept.
+    pub(crate) fn is_compacted(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|topic| topic.compact)
+    }
+
     /// How long messages of `topic` are kept.
     pub(crate) fn retention(&self, topic: &TopicName) -> Duration {
         match self.topics.get(topic) {
             Some(topic) => topic.retention,
-            None if topic.as_str().ends_with(DEAD) => DEAD_RETENTION,
+            None if is_dead(topic) => DEAD_RETENTION,
             None => DEFAULT_RETENTION,
         }
     }
@@ -64,6 +96,11 @@ impl Topology {
 }
 
 const DEAD: &str = ".dead";
+
+/// Whether dead letters, and nothing else, go to this topic.
+pub(crate) fn is_dead(topic: &TopicName) -> bool {
+    topic.as_str().ends_with(DEAD)
+}
 
 /// Where the messages of `topic` go that cannot be handled.
 pub(crate) fn dead_topic(topic: &TopicName) -> Option<TopicName> {

@@ -12,14 +12,16 @@ use std::time::Duration;
 use monopod_core::message::{Delivery, DeliveryId, Message, Timer, TimerId};
 use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::store::{Committed, Error, Retained, Store, Verdict};
+use monopod_core::topics::{PAGE, Place, Refusal, Replayed, Selection, Stored, TopicStatus, Topics};
 use monopod_core::unit::{Key, Range, Record, Unit};
-use monopod_core::{BoxFuture, Millis};
+use monopod_core::{BoxFuture, Millis, now};
 use rusqlite::Connection;
 
 use crate::meters::{Meters, Stats};
+use crate::operate::Wish;
 use crate::settings::{Settings, Topology};
-use crate::writer::{Handle, Job, Writer};
-use crate::{OpenError, database, folder, limits, prune, read};
+use crate::writer::{Answer, Compaction, Handle, Job, Writer, lock};
+use crate::{OpenError, database, folder, limits, look, prune, read};
 
 /// Connections for reading. Each is held for microseconds, so a few serve many workers;
 /// each may take 2 MiB of page cache.
@@ -28,14 +30,18 @@ const READERS: usize = 4;
 /// fsyncs, and less than a readiness check waits.
 const PROBE: Duration = Duration::from_secs(2);
 /// The name of the lock file.
-const LOCK: &str = "state.lock";
+pub(crate) const LOCK: &str = "state.lock";
 
 /// State in one SQLite file. Dropping it finishes what was handed over; see also
 /// [`SqliteStore::close`].
 pub struct SqliteStore {
     writer: Option<Handle>,
     thread: Option<JoinHandle<()>>,
-    readers: Vec<Mutex<Connection>>,
+    readers: Arc<Vec<Mutex<Connection>>>,
+    /// For questions that take long, so that they stand in nobody's way.
+    looker: Arc<Mutex<Connection>>,
+    topology: Arc<Topology>,
+    compaction: Arc<Compaction>,
     next: AtomicUsize,
     meters: Arc<Meters>,
 }
@@ -54,17 +60,28 @@ impl SqliteStore {
         let readers = (0..READERS)
             .map(|_| database::open_reader(&path).map(Mutex::new))
             .collect::<Result<Vec<_>, _>>()?;
+        let looker = Arc::new(Mutex::new(database::open_reader(&path)?));
         let failed = |source| OpenError::Database { path: path.clone(), source };
         warn_of_orphans(&connection, &topology).map_err(|error| failed(error.into()))?;
         let meters = Arc::new(Meters::default());
-        let writer = Writer::new(connection, topology, committed, Arc::clone(&meters), lock)
+        let topology = Arc::new(topology);
+        let writer = Writer::new(connection, Arc::clone(&topology), committed, Arc::clone(&meters), lock)
             .map_err(|error| failed(error.into()))?;
         let (handle, queue) = Handle::new();
         let thread = std::thread::Builder::new()
             .name("state-writer".into())
             .spawn(move || writer.run(queue))
             .map_err(|error| failed(error.into()))?;
-        Ok(Self { writer: Some(handle), thread: Some(thread), readers, next: AtomicUsize::new(0), meters })
+        Ok(Self {
+            writer: Some(handle),
+            thread: Some(thread),
+            readers: Arc::new(readers),
+            looker,
+            topology,
+            compaction: Arc::default(),
+            next: AtomicUsize::new(0),
+            meters,
+        })
     }
 
     /// Does what was handed over, copies the log into the file and gives the folder
@@ -85,6 +102,26 @@ impl SqliteStore {
             Some(writer) => writer.ask(job, bytes).await,
             None => Err(Error::Unavailable("the state store is closed".into())),
         }
+    }
+
+    /// Asks a question that may take long, where it holds up nobody.
+    async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection, &Topology) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (looker, topology) = (Arc::clone(&self.looker), Arc::clone(&self.topology));
+        let asked = tokio::task::spawn_blocking(move || question(&lock(&looker), &topology)).await;
+        let unread = |error: &dyn std::fmt::Display| {
+            Error::Unavailable(format!("the state file could not be read: {error}"))
+        };
+        asked.map_err(|error| unread(&error))?.map_err(|error| unread(&error))
+    }
+
+    async fn operate(&self, wish: Wish) -> Result<Replayed, Refusal> {
+        let answer = Answer::default();
+        self.ask(Job::Operate { wish, answer: Arc::clone(&answer) }, PAGE * size_of::<Place>()).await?;
+        let answer = lock(&answer).take();
+        answer.unwrap_or_else(|| Err(Error::Unavailable("the wish was not heard".into()).into()))
     }
 
     /// Asks a reader: one that is free, else the next in turn.
@@ -153,11 +190,11 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Record>, Error>> {
-        Box::pin(async move { self.read(|reader| read::get(reader, key)) })
+        Box::pin(async move { self.read(|reader| read::get(reader, key, now())) })
     }
 
     fn scan<'a>(&'a self, range: &'a Range) -> BoxFuture<'a, Result<Vec<(Arc<str>, Record)>, Error>> {
-        Box::pin(async move { self.read(|reader| read::scan(reader, range)) })
+        Box::pin(async move { self.read(|reader| read::scan(reader, range, now())) })
     }
 
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<(), Error>> {
@@ -224,6 +261,13 @@ impl Store for SqliteStore {
                 }
             }
             while self.ask(Job::PruneMarks { now }, 0).await? >= prune::PIECE {}
+            while self.ask(Job::PruneExpired { now }, 0).await? >= prune::PIECE {}
+            if self.topology.topics.values().any(|topic| topic.compact) {
+                let compaction = || Job::Compact { compaction: Arc::clone(&self.compaction) };
+                while self.ask(compaction(), 0).await? >= prune::PIECE {}
+                messages += self.compaction.removed.swap(0, Relaxed);
+            }
+            while self.ask(Job::Vacuum, 0).await? > 0 {}
             Ok(messages)
         })
     }
@@ -235,6 +279,62 @@ impl Store for SqliteStore {
                 Err(_) => Err(Error::Unavailable(format!("a write took longer than {PROBE:?}"))),
             }
         })
+    }
+}
+
+impl Topics for SqliteStore {
+    fn topics(&self) -> BoxFuture<'_, Result<Vec<TopicStatus>, Refusal>> {
+        Box::pin(async move { Ok(self.look(look::topics).await?) })
+    }
+
+    fn message(&self, sequence: u64) -> BoxFuture<'_, Result<Option<Stored>, Refusal>> {
+        Box::pin(async move { Ok(self.look(move |c, _| look::message(c, sequence)).await?) })
+    }
+
+    fn messages<'a>(
+        &'a self,
+        of: &'a Selection,
+        after: Place,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Stored>, Refusal>> {
+        let of = of.clone();
+        Box::pin(async move { Ok(self.look(move |c, _| look::messages(c, &of, after, limit)).await?) })
+    }
+
+    fn newest<'a>(&'a self, of: &'a Selection, limit: usize) -> BoxFuture<'a, Result<Vec<Stored>, Refusal>> {
+        let of = of.clone();
+        Box::pin(async move { Ok(self.look(move |c, _| look::newest(c, &of, limit)).await?) })
+    }
+
+    fn replay<'a>(
+        &'a self,
+        of: &'a Selection,
+        consumer: Option<&'a ComponentName>,
+        again: bool,
+        after: Place,
+    ) -> BoxFuture<'a, Result<Replayed, Refusal>> {
+        Box::pin(async move {
+            self.topology.may_replay(&of.topic, consumer)?;
+            let of = of.clone();
+            let messages = self.look(move |c, _| look::places(c, &of, after, PAGE)).await?;
+            self.operate(Wish::Replay { messages, consumer: consumer.cloned(), again }).await
+        })
+    }
+
+    fn skip<'a>(
+        &'a self,
+        topic: &'a TopicName,
+        consumer: &'a ComponentName,
+        to: Millis,
+    ) -> BoxFuture<'a, Result<Replayed, Refusal>> {
+        Box::pin(async move {
+            self.topology.may_replay(topic, Some(consumer))?;
+            self.operate(Wish::Skip { topic: topic.clone(), consumer: consumer.clone(), to }).await
+        })
+    }
+
+    fn retry(&self, sequence: u64) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.operate(Wish::Retry { sequence }).await.map(drop) })
     }
 }
 

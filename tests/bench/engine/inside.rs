@@ -163,6 +163,7 @@ struct Quiet;
 
 impl Committed for Quiet {
     fn published(&self, _: &Arc<Message>, _: &[DeliveryId]) {}
+    fn redelivered(&self, _: &ComponentName) {}
     fn timer_set(&self, _: Millis) {}
 }
 

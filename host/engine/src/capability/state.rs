@@ -7,8 +7,14 @@ use monopod_core::name::BucketName;
 use monopod_core::store;
 use monopod_core::unit::{Key, MAX_KEY, MAX_SCAN, MAX_VALUE, Range, Scan};
 
-use crate::bindings::monopod::state::buckets::{Entry, Error, Host, Order, Range as WitRange};
+use crate::bindings::monopod::state::buckets::{
+    Entry, Error, Host, Order, Range as WitRange, Versioned, Window,
+};
 use crate::guest::Guest;
+
+/// The longest a value may live before it ends by itself, in milliseconds: ten years. A
+/// time that overflows would end it at once.
+const MAX_TTL: u64 = 10 * 365 * 86_400_000;
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
@@ -44,20 +50,36 @@ impl Guest {
         Ok(record.map(|r| r.value.to_vec()))
     }
 
-    async fn range(&mut self, bucket: &str, range: WitRange, limit: u32) -> Result<Vec<Entry>, Error> {
+    /// The committed version of a key, 0 if it is not there, and its value.
+    async fn committed(&mut self, bucket: &str, key: &str) -> Result<(u64, Option<Vec<u8>>), Error> {
+        let at = self.key(bucket, key)?;
+        if self.unit.writes.contains_key(&at) {
+            let message = format!("`{key}` was written by this invocation and has no version before it ends");
+            return Err(Error::Other(message));
+        }
+        let value = self.read(bucket, key).await?;
+        Ok((self.unit.reads.get(&at).copied().unwrap_or(0), value))
+    }
+
+    async fn range(&mut self, bucket: &str, range: Wanted, limit: u32) -> Result<Vec<Entry>, Error> {
         let bucket = self.bucket(bucket)?;
         if !(1..=MAX_SCAN).contains(&limit) {
             return Err(Error::TooLarge(format!(
                 "a scan returns 1 to {MAX_SCAN} entries; {limit} were asked for"
             )));
         }
-        if range.prefix.len() > MAX_KEY || range.after.as_ref().is_some_and(|after| after.len() > MAX_KEY) {
+        let (start, end) = &range.between;
+        let ends = [range.after.as_ref(), start.as_ref(), end.as_ref()];
+        // One more than a key: where the page behind the longest key begins.
+        if ends.into_iter().flatten().chain([&range.prefix]).any(|end| end.len() > MAX_KEY + 1) {
             return Err(Error::TooLarge(format!("a key has at most {MAX_KEY} bytes")));
         }
-        let descending = matches!(range.order, Order::Descending);
+        let descending = range.descending;
         let component = &self.loaded.component.name;
         let visited = |key: &str| {
             key.starts_with(&range.prefix)
+                && start.as_deref().is_none_or(|start| key >= start)
+                && end.as_deref().is_none_or(|end| key < end)
                 && range
                     .after
                     .as_deref()
@@ -77,6 +99,7 @@ impl Guest {
             bucket,
             prefix: range.prefix.clone(),
             after: range.after.clone(),
+            between: range.between.clone(),
             descending,
             limit: limit.saturating_add(more),
         };
@@ -110,9 +133,18 @@ impl Guest {
             )));
         }
         self.reserve(size + key.key.len()).map_err(Error::TooLarge)?;
+        self.unit.expiries.remove(&key);
         self.unit.writes.insert(key, value.map(Into::into));
         Ok(())
     }
+}
+
+/// Which keys a scan visits, as a prefix or a window.
+struct Wanted {
+    prefix: String,
+    after: Option<String>,
+    between: (Option<String>, Option<String>),
+    descending: bool,
 }
 
 impl Host for Guest {
@@ -134,6 +166,64 @@ impl Host for Guest {
         range: WitRange,
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<Entry>, Error>> {
-        Ok(self.range(&bucket, range, limit).await)
+        let WitRange { prefix, after, order } = range;
+        let descending = matches!(order, Order::Descending);
+        let wanted = Wanted { prefix, after, between: (None, None), descending };
+        Ok(self.range(&bucket, wanted, limit).await)
+    }
+
+    async fn scan_window(
+        &mut self,
+        bucket: String,
+        window: Window,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<Entry>, Error>> {
+        let Window { start, end, order } = window;
+        let descending = matches!(order, Order::Descending);
+        let wanted = Wanted { prefix: String::new(), after: None, between: (start, end), descending };
+        Ok(self.range(&bucket, wanted, limit).await)
+    }
+
+    fn set_for(
+        &mut self,
+        bucket: String,
+        key: String,
+        value: Vec<u8>,
+        ttl: u64,
+    ) -> wasmtime::Result<Result<(), Error>> {
+        if !(1..=MAX_TTL).contains(&ttl) {
+            let message = format!("a value lives 1 to {MAX_TTL} milliseconds; {ttl} were asked for");
+            return Ok(Err(Error::TooLarge(message)));
+        }
+        let done = self.write(&bucket, &key, Some(value)).and_then(|()| self.key(&bucket, &key));
+        Ok(done.map(|key| {
+            self.unit.expiries.insert(key, monopod_core::now().saturating_add(ttl));
+        }))
+    }
+
+    async fn get_versioned(
+        &mut self,
+        bucket: String,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<Versioned>, Error>> {
+        let found = self.committed(&bucket, &key).await;
+        Ok(found.map(|(version, value)| value.map(|value| Versioned { value, version })))
+    }
+
+    async fn compare_and_set(
+        &mut self,
+        bucket: String,
+        key: String,
+        expected: Option<u64>,
+        value: Option<Vec<u8>>,
+    ) -> wasmtime::Result<Result<bool, Error>> {
+        Ok(match self.committed(&bucket, &key).await {
+            // No value has version 0, so that asking for it means the same as none.
+            Ok((version, _)) if version == expected.unwrap_or(0) => {
+                self.write(&bucket, &key, value).map(|()| true)
+            }
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        })
     }
 }

@@ -10,7 +10,7 @@ use monopod_core::{Millis, now};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 
-use super::{Job, Reply, Request};
+use super::{Job, Reply, Request, lock};
 use crate::apply::{self, Done, Effect, Stop, Work};
 use crate::meters::{Meters, count};
 use crate::prune;
@@ -27,7 +27,7 @@ const CHECKPOINT_PAGES: u64 = 1_000;
 /// The writer.
 pub(crate) struct Writer {
     connection: Connection,
-    topology: Topology,
+    topology: Arc<Topology>,
     listener: Arc<dyn Committed>,
     meters: Arc<Meters>,
     /// The last number given out; see the table `counter`.
@@ -64,7 +64,7 @@ impl Writer {
     /// A writer on `connection`, which must be the only one that writes.
     pub fn new(
         mut connection: Connection,
-        topology: Topology,
+        topology: Arc<Topology>,
         listener: Arc<dyn Committed>,
         meters: Arc<Meters>,
         lock: File,
@@ -283,6 +283,19 @@ impl Work<'_> {
             }
             Job::PruneMessages { now } => {
                 Ok(Done::Applied(prune::messages(self.connection, self.topology, now)?))
+            }
+            Job::Compact { compaction } => {
+                let mut cursor = compaction.cursor.load(Relaxed);
+                let (seen, removed) = prune::overtaken(self.connection, self.topology, &mut cursor)?;
+                compaction.cursor.store(cursor, Relaxed);
+                compaction.removed.fetch_add(removed, Relaxed);
+                Ok(Done::Applied(seen))
+            }
+            Job::PruneExpired { now } => Ok(Done::Applied(prune::expired(self.connection, now)?)),
+            Job::Vacuum => Ok(Done::Applied(prune::vacuum(self.connection)?)),
+            Job::Operate { wish, answer } => {
+                *lock(&answer) = Some(self.operate(wish)?);
+                Ok(Done::Applied(0))
             }
             Job::PruneMarks { now } => Ok(Done::Applied(prune::marks(self.connection, self.topology, now)?)),
             Job::Probe => {

@@ -9,15 +9,19 @@ mod batch;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use monopod_core::Millis;
 use monopod_core::message::{DeliveryId, TimerId};
 use monopod_core::store::{Error, Verdict};
+use monopod_core::topics::{Refusal, Replayed};
 use monopod_core::unit::Unit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub(crate) use batch::Writer;
+
+use crate::operate::Wish;
 
 /// Requests that may wait. At 10,000 units a second that is a tenth of a second of work;
 /// who comes later waits to be let in, which is what holds the senders back.
@@ -47,12 +51,39 @@ pub(crate) enum Job {
     PruneMarks {
         now: Millis,
     },
+    PruneExpired {
+        now: Millis,
+    },
+    Compact {
+        compaction: Arc<Compaction>,
+    },
+    Vacuum,
+    /// An operator's wish. The answer counts once the job has ended well.
+    Operate {
+        wish: Wish,
+        answer: Answer,
+    },
     /// A write that changes nothing anybody reads: does writing work?
     Probe,
     Close,
     /// Anything at all with the connection: how tests make faults.
     #[cfg(test)]
     Tamper(Tamper),
+}
+
+/// What came of an operator's wish.
+pub(crate) type Answer = Arc<Mutex<Option<Result<Replayed, Refusal>>>>;
+
+/// How far compaction has come since the start, and what it removed. A piece that is lost
+/// is looked at again by the next start.
+#[derive(Debug, Default)]
+pub(crate) struct Compaction {
+    pub cursor: AtomicU64,
+    pub removed: AtomicU64,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use monopod_core::Millis;
 use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::message::{DeliveryId, Message};
+use monopod_core::name::ComponentName;
 use monopod_core::store::{Committed, Error, Store};
 use monopod_core::unit::{Cause, Key, Range, Scan, Unit};
 use rusqlite::Connection;
@@ -22,6 +23,7 @@ impl Committed for Told {
     fn published(&self, message: &Arc<Message>, _: &[DeliveryId]) {
         self.0.lock().unwrap().push(message.id.to_string());
     }
+    fn redelivered(&self, _: &ComponentName) {}
     fn timer_set(&self, _: Millis) {}
 }
 
@@ -123,6 +125,7 @@ async fn of_two_units_in_one_batch_that_conflict_exactly_one_wins() {
         bucket: "b".parse().unwrap(),
         prefix: "s/".into(),
         after: None,
+        between: (None, None),
         descending: false,
         limit: 10,
     };
@@ -161,7 +164,7 @@ async fn when_the_commit_fails_nobody_is_told_otherwise() {
     let break_commit = tamper(&store, |connection| {
         connection.execute_batch(
             "PRAGMA defer_foreign_keys = ON;
-             INSERT INTO deliveries (consumer, sequence, visible_at, attempt) VALUES ('x', 999, 0, 1)",
+             INSERT INTO deliveries (consumer, sequence, message, visible_at, attempt) VALUES ('x', 999, 999, 0, 1)",
         )
     });
     assert!(matches!(break_commit.await, Err(Error::Unavailable(_))));
@@ -170,7 +173,7 @@ async fn when_the_commit_fails_nobody_is_told_otherwise() {
         let _ = held.recv();
         connection.execute_batch(
             "PRAGMA defer_foreign_keys = ON;
-             INSERT INTO deliveries (consumer, sequence, visible_at, attempt) VALUES ('x', 999, 0, 1)",
+             INSERT INTO deliveries (consumer, sequence, message, visible_at, attempt) VALUES ('x', 999, 999, 0, 1)",
         )
     });
     // Wherever the batches are cut: a unit that fails has left nothing, and one that

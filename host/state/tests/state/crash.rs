@@ -8,6 +8,7 @@ use std::sync::Arc;
 use monopod_core::store::Store;
 use monopod_state::OpenError;
 
+use crate::backend::open_in;
 use crate::support::*;
 
 /// Tells the child which folder to write to.

@@ -8,10 +8,16 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
+mod backend;
+mod backup;
 mod crash;
+mod expiry;
+mod isolation;
 mod messages;
 mod opening;
+mod operations;
 mod retention;
+mod space;
 mod support;
 mod timers;
 mod units;

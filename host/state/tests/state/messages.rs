@@ -8,7 +8,7 @@ use crate::support::*;
 
 #[tokio::test]
 async fn a_message_is_published_with_its_unit_to_every_consumer_once() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     it.publish(message("news", "n1")).await;
     let told = it.told();
@@ -31,7 +31,7 @@ async fn a_message_is_published_with_its_unit_to_every_consumer_once() {
 
 #[tokio::test]
 async fn deliveries_come_in_order_and_behind_a_sequence() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     for n in 0..5 {
         it.publish(message("orders", &format!("m{n}"))).await;
     }
@@ -45,7 +45,7 @@ async fn deliveries_come_in_order_and_behind_a_sequence() {
 
 #[tokio::test]
 async fn a_message_without_key_or_owner_comes_back_without() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     let bare =
         monopod_core::message::Message { key: None, owner: None, headers: vec![], ..message("orders", "m") };
     it.publish(bare.clone()).await;
@@ -55,7 +55,7 @@ async fn a_message_without_key_or_owner_comes_back_without() {
 
 #[tokio::test]
 async fn a_delivery_is_settled_with_its_unit_and_only_once() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     let delivery = it.deliveries("billing").await.remove(0);
     let mut first = handling(&delivery);
@@ -75,7 +75,7 @@ async fn a_delivery_is_settled_with_its_unit_and_only_once() {
 
 #[tokio::test]
 async fn a_conflicting_handler_leaves_its_delivery() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     let delivery = it.deliveries("billing").await.remove(0);
     let mut unit = handling(&delivery);
@@ -87,7 +87,7 @@ async fn a_conflicting_handler_leaves_its_delivery() {
 
 #[tokio::test]
 async fn the_same_message_published_twice_has_one_effect() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     it.publish(message("orders", "m1")).await;
     let [first, second] = &it.deliveries("billing").await[..] else { panic!() };
@@ -100,19 +100,19 @@ async fn the_same_message_published_twice_has_one_effect() {
     assert_eq!(it.value("a").await, None);
     assert_eq!(it.told(), []);
     // And it does not come back.
-    let it = it.reopen();
+    let it = it.reopen().await;
     assert!(it.deliveries("billing").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_failed_delivery_comes_back_later_with_its_count() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     let id = it.deliveries("mail").await[0].id.clone();
     let later = tomorrow();
     it.store.delivery_failed(id.clone(), "no route".into(), Verdict::Retry(later)).await.unwrap();
     it.store.delivery_failed(id, "still none".into(), Verdict::Retry(u64::MAX)).await.unwrap();
-    let it = it.reopen();
+    let it = it.reopen().await;
     let found = it.deliveries("mail").await.remove(0);
     assert_eq!(found.attempt, 3);
     assert!(found.visible_at > later);
@@ -121,10 +121,11 @@ async fn a_failed_delivery_comes_back_later_with_its_count() {
 
 #[tokio::test]
 async fn a_dead_letter_keeps_reasons_headers_and_content() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     it.told();
     let id = it.deliveries("mail").await[0].id.clone();
+    let (sequence, published_at) = (id.sequence, it.deliveries("mail").await[0].message.published_at);
     it.store.delivery_failed(id.clone(), "first\nline".into(), Verdict::Retry(0)).await.unwrap();
     it.store.delivery_failed(id, "gave up".into(), Verdict::DeadLetter).await.unwrap();
     assert!(it.deliveries("mail").await.is_empty());
@@ -145,7 +146,10 @@ async fn a_dead_letter_keeps_reasons_headers_and_content() {
             ("x-dead-component", "mail"),
             ("x-dead-attempts", "2"),
             ("x-dead-first-reason", "first line"),
+            ("x-dead-topic", "orders"),
             ("x-dead-id", "m1"),
+            ("x-dead-sequence", &sequence.to_string()),
+            ("x-dead-published-at", &published_at.to_string()),
         ]
     );
     assert_eq!(it.last("orders.dead").await.as_ref(), Some(dead));
@@ -154,7 +158,7 @@ async fn a_dead_letter_keeps_reasons_headers_and_content() {
 
 #[tokio::test]
 async fn an_endless_reason_is_cut() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.publish(message("orders", "m1")).await;
     let id = it.deliveries("mail").await[0].id.clone();
     it.store.delivery_failed(id, "x".repeat(100_000), Verdict::DeadLetter).await.unwrap();
@@ -164,7 +168,7 @@ async fn an_endless_reason_is_cut() {
 
 #[tokio::test]
 async fn a_late_subscriber_finds_the_last_message_of_its_key_or_action() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     for (id, key, correlation) in [("1", "a", "x"), ("2", "b", "y"), ("3", "a", "y"), ("4", "b", "x")] {
         let mut message = message("news", id);
         message.key = Some(key.into());
@@ -203,7 +207,7 @@ async fn a_late_subscriber_finds_the_last_message_of_its_key_or_action() {
 
 #[tokio::test]
 async fn the_listener_is_told_in_commit_order_and_before_the_committer() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     for n in 0..20 {
         it.publish(message("news", &n.to_string())).await;
         let told = it.told();
@@ -216,7 +220,7 @@ async fn the_listener_is_told_in_commit_order_and_before_the_committer() {
 
 #[tokio::test]
 async fn a_delivery_that_never_was_is_settled() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     let id = monopod_core::message::DeliveryId { group: "mail".parse().unwrap(), sequence: 99 };
     let unit = caused_by(Cause::Delivery { id: id.clone(), message: "m".into() });
     assert!(matches!(it.store.commit(unit).await, Err(Error::Settled)));

@@ -1,22 +1,24 @@
 //! A store in a folder of its own, with a listener that remembers, and short words for units.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::identity::Owner;
 use monopod_core::message::{Delivery, DeliveryId, Message, TimerId};
+use monopod_core::name::ComponentName;
 use monopod_core::store::{Committed, Retained, Store};
 use monopod_core::unit::{Cause, Key, Range, Scan, TimerChange, Unit};
 use monopod_core::{Millis, now};
-use monopod_state::{OpenError, Settings, SqliteStore, Topic, Topology};
-use tempfile::TempDir;
+use monopod_state::{Topic, Topology};
+
+use crate::backend::{Home, Opened};
 
 /// What the listener was told, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     Published(Arc<Message>, Vec<DeliveryId>),
+    Redelivered(String),
     TimerSet(Millis),
 }
 
@@ -27,31 +29,29 @@ impl Committed for Listener {
     fn published(&self, message: &Arc<Message>, deliveries: &[DeliveryId]) {
         self.0.lock().unwrap().push(Told::Published(message.clone(), deliveries.to_vec()));
     }
+    fn redelivered(&self, consumer: &ComponentName) {
+        self.0.lock().unwrap().push(Told::Redelivered(consumer.to_string()));
+    }
     fn timer_set(&self, due_at: Millis) {
         self.0.lock().unwrap().push(Told::TimerSet(due_at));
     }
 }
 
 pub struct Fixture {
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<Opened>,
     pub listener: Arc<Listener>,
-    pub folder: TempDir,
+    pub home: Home,
 }
 
 /// `orders` is consumed by `billing` and `mail`, `news` by nobody.
 pub fn topology() -> Topology {
     let topic = |consumers: &[&str]| Topic {
         retention: Duration::from_secs(3_600),
+        compact: false,
         consumers: consumers.iter().map(|name| name.parse().unwrap()).collect(),
     };
     let topics = [("orders", topic(&["billing", "mail"])), ("news", topic(&[]))];
     Topology { topics: topics.map(|(name, topic)| (name.parse().unwrap(), topic)).into() }
-}
-
-pub fn open_in(folder: &Path) -> Result<(Arc<SqliteStore>, Arc<Listener>), OpenError> {
-    let listener = Arc::new(Listener::default());
-    let settings = Settings { folder: folder.to_owned(), topology: topology() };
-    Ok((Arc::new(SqliteStore::open(settings, listener.clone())?), listener))
 }
 
 impl Fixture {
@@ -61,18 +61,29 @@ impl Fixture {
         due.first().map(|timer| timer.due_at)
     }
 
-    pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, listener) = open_in(folder.path()).unwrap();
-        Self { store, listener, folder }
+    pub async fn new() -> Self {
+        Self::with(topology()).await
+    }
+
+    pub async fn with(topology: Topology) -> Self {
+        let home = Home::new().await;
+        let listener = Arc::new(Listener::default());
+        let store = home.open(topology, listener.clone()).await;
+        Self { store: Arc::new(store), listener, home }
     }
 
     /// The process ends here and another begins.
-    pub fn reopen(self) -> Self {
-        let Self { store, folder, .. } = self;
-        drop(Arc::into_inner(store).unwrap());
-        let (store, listener) = open_in(folder.path()).unwrap();
-        Self { store, listener, folder }
+    pub async fn reopen(self) -> Self {
+        self.reopen_with(topology()).await
+    }
+
+    pub async fn reopen_with(self, topology: Topology) -> Self {
+        let Self { store, home, .. } = self;
+        let store = Arc::into_inner(store).unwrap();
+        home.leave(store).await;
+        let listener = Arc::new(Listener::default());
+        let store = home.open(topology, listener.clone()).await;
+        Self { store: Arc::new(store), listener, home }
     }
 
     pub fn told(&self) -> Vec<Told> {
@@ -136,6 +147,7 @@ pub fn range(prefix: &str) -> Range {
         bucket: "things".parse().unwrap(),
         prefix: prefix.into(),
         after: None,
+        between: (None, None),
         descending: false,
         limit: 100,
     }

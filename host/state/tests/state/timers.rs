@@ -7,11 +7,11 @@ use crate::support::*;
 
 #[tokio::test]
 async fn timers_are_due_soonest_first_with_what_they_were_set_with() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.store.commit(set("late", 300, "l")).await.unwrap();
     it.store.commit(set("soon", 100, "s")).await.unwrap();
     assert_eq!(it.told(), [Told::TimerSet(300), Told::TimerSet(100)]);
-    let it = it.reopen();
+    let it = it.reopen().await;
     assert_eq!(it.next_timer().await, Some(100));
     assert!(it.store.timers_due(99, 10).await.unwrap().is_empty());
     let due = it.store.timers_due(u64::MAX, 10).await.unwrap();
@@ -25,7 +25,7 @@ async fn timers_are_due_soonest_first_with_what_they_were_set_with() {
 
 #[tokio::test]
 async fn a_replaced_timer_does_not_fire_as_the_old_one() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.store.commit(set("t", 100, "old")).await.unwrap();
     let old = it.store.timers_due(100, 1).await.unwrap().remove(0);
     it.store.commit(set("t", 200, "new")).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_replaced_timer_does_not_fire_as_the_old_one() {
 
 #[tokio::test]
 async fn a_cancelled_timer_is_gone_and_cancelling_nothing_is_no_error() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.store.commit(set("t", 100, "x")).await.unwrap();
     for _ in 0..2 {
         let mut unit = unit();
@@ -51,7 +51,7 @@ async fn a_cancelled_timer_is_gone_and_cancelling_nothing_is_no_error() {
 
 #[tokio::test]
 async fn a_timer_fires_once_and_may_set_itself_again() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.store.commit(set("t", 100, "1")).await.unwrap();
     let first = it.store.timers_due(100, 1).await.unwrap().remove(0);
     let cause = Cause::Timer { id: first.id.clone(), version: first.version };
@@ -68,7 +68,7 @@ async fn a_timer_fires_once_and_may_set_itself_again() {
 
 #[tokio::test]
 async fn a_failing_timer_comes_back_and_ends_as_a_dead_letter() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.store.commit(set("t", 100, "content")).await.unwrap();
     let timer = it.store.timers_due(100, 1).await.unwrap().remove(0);
     it.told();

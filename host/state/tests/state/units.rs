@@ -9,7 +9,7 @@ use crate::support::*;
 
 #[tokio::test]
 async fn what_is_committed_is_read() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.put("a", "1").await;
     it.put("a", "2").await;
     assert_eq!(it.value("a").await.as_deref(), Some("2"));
@@ -21,7 +21,7 @@ async fn what_is_committed_is_read() {
 
 #[tokio::test]
 async fn a_unit_whose_read_was_overtaken_leaves_nothing() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.put("a", "1").await;
     let mut late = write("b", "from the late one");
     late.reads.insert(key("a"), it.version("a").await);
@@ -39,7 +39,7 @@ async fn a_unit_whose_read_was_overtaken_leaves_nothing() {
 
 #[tokio::test]
 async fn a_key_that_was_missing_must_still_be_missing() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     let mut first = write("a", "1");
     first.reads.insert(key("a"), 0);
     it.store.commit(first.clone()).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_key_that_was_missing_must_still_be_missing() {
 
 #[tokio::test]
 async fn a_key_removed_and_written_again_has_never_its_old_version() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.put("a", "1").await;
     let seen = it.version("a").await;
     let mut remove = unit();
@@ -56,7 +56,7 @@ async fn a_key_removed_and_written_again_has_never_its_old_version() {
     it.store.commit(remove).await.unwrap();
     it.put("a", "1").await;
     assert!(it.version("a").await > seen);
-    let it = it.reopen();
+    let it = it.reopen().await;
     let before = it.version("a").await;
     it.put("a", "1").await;
     assert!(it.version("a").await > before);
@@ -64,7 +64,7 @@ async fn a_key_removed_and_written_again_has_never_its_old_version() {
 
 #[tokio::test]
 async fn a_scan_sees_phantoms_changes_and_removals() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     let check = async |name: &str, change: monopod_core::unit::Unit, conflict: bool| {
         for key in ["s/b", "s/d", "s/f"] {
             it.put(key, "1").await;
@@ -86,7 +86,7 @@ async fn a_scan_sees_phantoms_changes_and_removals() {
 
 #[tokio::test]
 async fn a_scan_walks_exactly_its_range_in_order() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     let keys = ["a", "a/", "a/1", "a/2", "a/2x", "a/ä", "a/\u{10ffff}", "a0", "b"];
     for key in keys {
         it.put(key, "x").await;
@@ -119,11 +119,28 @@ async fn a_scan_walks_exactly_its_range_in_order() {
     check("", Some("a0"), 100, &["b"]).await;
     check("", None, 0, &[]).await;
     check("\u{10ffff}", None, 10, &[]).await;
+
+    let window = async |start: Option<&str>, end: Option<&str>, expect: &[&str]| {
+        for descending in [false, true] {
+            let between = (start.map(Into::into), end.map(Into::into));
+            let range = Range { between, descending, ..range("") };
+            let found = it.store.scan(&range).await.unwrap();
+            let mut found: Vec<_> = found.iter().map(|(key, _)| &**key).collect();
+            if descending {
+                found.reverse();
+            }
+            assert_eq!(found, expect, "{range:?}");
+        }
+    };
+    window(Some("a/1"), Some("a/2x"), &["a/1", "a/2"]).await;
+    window(Some("a0"), None, &["a0", "b"]).await;
+    window(None, Some("a/1"), &["a", "a/"]).await;
+    window(Some("b"), Some("a"), &[]).await;
 }
 
 #[tokio::test]
 async fn buckets_and_components_do_not_see_each_other() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.put("a", "mine").await;
     let mut other = key("a");
     other.bucket = "other".parse().unwrap();
@@ -135,7 +152,7 @@ async fn buckets_and_components_do_not_see_each_other() {
 
 #[tokio::test]
 async fn of_many_increments_at_once_none_is_lost() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     it.put("n", "0").await;
     let tasks: Vec<_> = (0..32)
         .map(|_| {
@@ -166,7 +183,7 @@ async fn of_many_increments_at_once_none_is_lost() {
 
 #[tokio::test]
 async fn a_unit_over_a_limit_is_refused_and_leaves_nothing() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     let check = async |change: &dyn Fn(&mut monopod_core::unit::Unit), says: &str| {
         let mut unit = write("ok", "x");
         change(&mut unit);
@@ -204,7 +221,7 @@ async fn a_unit_over_a_limit_is_refused_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_commit_nobody_waits_for_happens_all_the_same_or_not_at_all() {
-    let it = Fixture::new();
+    let it = Fixture::new().await;
     for n in 0..50 {
         let mut unit = write(&format!("a{n}"), "x");
         unit.writes.extend(write(&format!("b{n}"), "x").writes);
@@ -212,7 +229,7 @@ async fn a_commit_nobody_waits_for_happens_all_the_same_or_not_at_all() {
         // Polled once, then dropped: it may have been handed over.
         let _ = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
-    let it = it.reopen();
+    let it = it.reopen().await;
     for n in 0..50 {
         let (a, b) = (it.value(&format!("a{n}")).await, it.value(&format!("b{n}")).await);
         assert_eq!(a.is_some(), b.is_some(), "{n}");

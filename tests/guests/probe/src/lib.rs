@@ -170,6 +170,25 @@ mod probe {
                     let entries = Host.scan(BUCKET, range)?;
                     text(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>().join(" "))
                 }
+                (Method::Post, ["set-for", key, millis]) => {
+                    let ttl = Duration::from_millis(millis.parse().unwrap_or(0));
+                    Host.set_for(BUCKET, key, &request.body(usize::MAX)?, ttl)?;
+                    text("set".into())
+                }
+                (Method::Get, ["versioned", key]) => match Host.get_versioned(BUCKET, key)? {
+                    Some((version, value)) => text(format!("{version} {}", String::from_utf8_lossy(&value))),
+                    None => text("none".into()),
+                },
+                (Method::Post, ["compare", key, version]) => {
+                    let value = request.body(usize::MAX)?;
+                    let value = (!value.is_empty()).then_some(&value[..]);
+                    text(Host.compare_and_set(BUCKET, key, version.parse().ok(), value)?.to_string())
+                }
+                (Method::Post, ["compare-own", key]) => {
+                    Host.set(BUCKET, key, b"own")?;
+                    let refused = Host.compare_and_set(BUCKET, key, None, Some(b"x"));
+                    text(refused.map_or_else(|error| error.to_string(), |done| done.to_string()))
+                }
                 (Method::Post, ["set", key]) => {
                     Host.set(BUCKET, key, &request.body(usize::MAX)?)?;
                     text("set".into())
