@@ -465,7 +465,11 @@ fn next(cluster: &Cluster, folder: &Spot, host: &std::path::Path) -> Result<()> 
             install::HOST
         ),
     ]);
-    ui::note(&format!("And in the end: make cluster-down CONTEXT={}", cluster.context));
+    let namespace = match cluster.namespace.as_str() {
+        install::RELEASE => String::new(),
+        other => format!(" NAMESPACE={other}"),
+    };
+    ui::note(&format!("And in the end: make cluster-down CONTEXT={}{namespace}", cluster.context));
     Ok(())
 }
 
