@@ -60,6 +60,12 @@ pub fn processor(pid: u32) -> f64 {
     ticks(&text, 14) + ticks(&text, 15)
 }
 
+/// The processor time that this thread has used, in seconds; exact to the nanosecond.
+pub fn thread() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
 /// The processor time that everything on this machine has used, interrupts left out, and what the
 /// machine's own host has kept from it; in seconds.
 pub fn busy() -> f64 {

@@ -1,9 +1,7 @@
 //! Over plain HTTP/1.1 and `wrk`: hello with a fresh and with a kept instance, and a function that
 //! echoes, against `wasmtime serve` and a native server.
 
-use std::path::Path;
-
-use super::{NAME, ROUNDS, plain, serve, setup};
+use super::{NAME, ROUNDS, plain, serve};
 use crate::book::Book;
 use crate::figure::{Better, Figure, Goal, Peer, median};
 use crate::native;
@@ -25,14 +23,21 @@ pub async fn measure(book: &mut Book) {
     }
     let folder = tempfile::tempdir().unwrap();
     let bundles = folder.path().join("bundles");
-    let components =
-        [("fresh", "hello", ""), ("kept", "hello", KEPT), ("echo", "echo", ""), ("kept-echo", "echo", KEPT)];
-    let components = components.map(|(name, guest, more)| {
-        super::bundle(&bundles, name, guest, &[]);
-        let section = format!("bundle = \"{name}\"\nexpose = \"/{name}\"\n{}", more.replace("NAME", name));
-        (name.to_owned(), section)
-    });
-    let host = setup(folder.path(), &bundles, components).start().await;
+    let components = |kept: &str| {
+        [("fresh", "hello", ""), ("kept", "hello", kept), ("echo", "echo", ""), ("kept-echo", "echo", kept)]
+            .map(|(name, guest, more)| {
+                super::bundle(&bundles, name, guest, &[]);
+                let more = more.replace("NAME", name);
+                (name.to_owned(), format!("bundle = \"{name}\"\nexpose = \"/{name}\"\n{more}"))
+            })
+    };
+    let mut setup = super::setup(folder.path(), &bundles, components(KEPT));
+    let keeps = super::accepted(&setup).await;
+    if !keeps {
+        book.say("this host cannot keep instances: measured with fresh ones only");
+        setup = super::setup(folder.path(), &bundles, components(""));
+    }
+    let host = setup.start().await;
     let (native, native_url) = native::start().await;
     let (ours, native_pid) = (plain(&host), native.id().unwrap());
 
@@ -61,7 +66,9 @@ pub async fn measure(book: &mut Book) {
     if let [once, often] = served.as_slice() {
         add(book, "hello, a fresh instance each", &fresh, peer(serve::NAME, once), Goal::Ratio(4.0));
         let name = format!("{}, reuse 1000", serve::NAME);
-        add(book, "hello, instances kept", &kept, peer(&name, often), Goal::Ratio(1.4));
+        if keeps {
+            add(book, "hello, instances kept", &kept, peer(&name, often), Goal::Ratio(1.4));
+        }
     }
     add(
         book,
@@ -70,28 +77,37 @@ pub async fn measure(book: &mut Book) {
         peer(native::NAME, &axum),
         Goal::Ratio(0.6),
     );
-    add(book, "hello, instances kept, against native", &kept, peer(native::NAME, &axum), Goal::Ratio(0.88));
+    if keeps {
+        add(
+            book,
+            "hello, instances kept, against native",
+            &kept,
+            peer(native::NAME, &axum),
+            Goal::Ratio(0.88),
+        );
+    }
     drop(serves);
 
     let script = folder.path().join("echo.lua");
     std::fs::write(&script, ECHO).unwrap();
-    functions(book, host.pid(), &ours, native_pid, &native_url, &script).await;
-    host.stop().await;
-}
-
-async fn functions(book: &mut Book, pid: u32, ours: &str, native: u32, native_url: &str, script: &Path) {
-    let mut fresh = Side::new(pid, format!("{ours}/echo"), Some(script)).await;
-    let mut kept = Side::new(pid, format!("{ours}/kept-echo"), Some(script)).await;
-    let mut axum = Side::new(native, format!("{native_url}/echo"), Some(script)).await;
+    let mut sides = [
+        Side::new(host.pid(), format!("{ours}/echo"), Some(&script)).await,
+        Side::new(host.pid(), format!("{ours}/kept-echo"), Some(&script)).await,
+        Side::new(native_pid, format!("{native_url}/echo"), Some(&script)).await,
+    ];
     for round in 1..=ROUNDS {
         book.say(&format!("300 bytes echoed per second, round {round} of {ROUNDS}"));
-        for side in [&mut fresh, &mut kept, &mut axum] {
+        for side in &mut sides {
             side.run(SECONDS).await;
         }
     }
-    let peer = || Peer { name: format!("{}, echo", native::NAME), values: axum.rate.clone() };
-    add(book, "function, 300 bytes, instances kept", &kept, peer(), Goal::Ratio(0.95));
-    add(book, "function, 300 bytes, a fresh instance each", &fresh, peer(), Goal::None);
+    let [fresh, kept, axum] = sides;
+    let name = format!("{}, echo", native::NAME);
+    if keeps {
+        add(book, "function, 300 bytes, instances kept", &kept, peer(&name, &axum), Goal::Ratio(0.95));
+    }
+    add(book, "function, 300 bytes, a fresh instance each", &fresh, peer(&name, &axum), Goal::None);
+    host.stop().await;
 }
 
 fn add(book: &mut Book, metric: &'static str, side: &Side, peer: Peer, goal: Goal) {
@@ -108,4 +124,4 @@ fn add(book: &mut Book, metric: &'static str, side: &Side, peer: Peer, goal: Goa
 }
 
 /// The lines of the platform file that keep instances.
-const KEPT: &str = "";
+const KEPT: &str = "[components.NAME.instances]\nreuse = \"serial\"\n";

@@ -20,6 +20,7 @@ use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
 use super::{NAME, ROUNDS};
 use crate::book::Book;
 use crate::figure::{Better, Figure, Goal, Peer};
+use crate::machine;
 
 /// Calls of one thread in a round.
 const CALLS: u32 = 20_000;
@@ -33,24 +34,24 @@ const COPIES: usize = 101;
 /// Measures all of it.
 pub async fn measure(book: &mut Book) {
     let folder = tempfile::tempdir().unwrap();
-    let house =
-        Arc::new(House::load(folder.path(), [component("echo", "echo"), hello("hello"), hello("callee")]));
+    let house = House::load(folder.path(), [component("echo", "echo"), hello("hello"), hello("callee")]);
     calls(book, &house);
     asking(book, &house);
     loading(book, folder.path());
 }
 
-fn calls(book: &mut Book, house: &Arc<House>) {
+fn calls(book: &mut Book, house: &House) {
     let (mut alone, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         book.say(&format!("calls inside the process, on one thread and on two, round {round} of {ROUNDS}"));
-        let once = house.rate(1, "echo", "POST", "/echo", CALLS);
-        alone.push(1e6 / once);
-        one.push(once);
-        two.push(house.rate(2, "echo", "POST", "/echo", CALLS));
+        let (rate, cost) = house.rate(1, "echo", "POST", "/echo", CALLS);
+        alone.push(cost);
+        one.push(rate);
+        two.push(house.rate(2, "echo", "POST", "/echo", CALLS).0);
     }
-    let about =
-        format!("{CALLS} calls one after another of a function that does nothing, no body, in process");
+    let about = format!(
+        "{CALLS} calls one after another of a function that does nothing, no body, in process; costs are of the thread's processor"
+    );
     book.add(
         NAME,
         Figure {
@@ -77,14 +78,14 @@ fn calls(book: &mut Book, house: &Arc<House>) {
     );
 }
 
-fn asking(book: &mut Book, house: &Arc<House>) {
+fn asking(book: &mut Book, house: &House) {
     let mut added = Vec::new();
     for round in 1..=ROUNDS {
         book.say(&format!("calls between components, round {round} of {ROUNDS}"));
-        let one = ASKING as f64 / house.rate(1, "hello", "GET", "/ask/1", ASKING);
-        let many = ASKING as f64 / house.rate(1, "hello", "GET", &format!("/ask/{ASKED}"), ASKING);
-        let call = (many - one) * 1e6 / f64::from(ASKING * (ASKED - 1));
-        added.push(call - 1e6 / house.rate(1, "callee", "GET", "/bytes/1024", CALLS));
+        let (_, one) = house.rate(1, "hello", "GET", "/ask/1", ASKING);
+        let (_, many) = house.rate(1, "hello", "GET", &format!("/ask/{ASKED}"), ASKING);
+        let (_, callee) = house.rate(1, "callee", "GET", "/bytes/1024", CALLS);
+        added.push((many - one) / f64::from(ASKED - 1) - callee);
     }
     book.add(NAME, Figure {
         metric: "component to component, 1 KB, over the callee's own work",
@@ -186,8 +187,9 @@ impl House {
         Self { engine }
     }
 
-    /// Calls per second of so many threads, each with a runtime of its own.
-    fn rate(self: &Arc<Self>, threads: u32, component: &str, method: &str, path: &str, calls: u32) -> f64 {
+    /// Calls per second of so many threads, each with a runtime of its own; and microseconds of
+    /// processor for one call of the slowest.
+    fn rate(&self, threads: u32, component: &str, method: &str, path: &str, calls: u32) -> (f64, f64) {
         let name: ComponentName = component.parse().unwrap();
         let barrier = std::sync::Barrier::new(threads as usize);
         let slowest = std::thread::scope(|scope| {
@@ -199,17 +201,17 @@ impl House {
                         self.call(&name, method, path, &context).await;
                     }
                     barrier.wait();
-                    let began = Instant::now();
+                    let (began, used) = (Instant::now(), machine::thread());
                     for _ in 0..calls {
                         self.call(&name, method, path, &context).await;
                     }
-                    began.elapsed()
+                    (began.elapsed(), machine::thread() - used)
                 })
             };
             let all: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            all.into_iter().map(|one| one.join().unwrap()).max().unwrap()
+            all.into_iter().map(|one| one.join().unwrap()).max_by_key(|(took, _)| *took).unwrap()
         });
-        f64::from(threads * calls) / slowest.as_secs_f64()
+        (f64::from(threads * calls) / slowest.0.as_secs_f64(), slowest.1 * 1e6 / f64::from(calls))
     }
 
     async fn call(&self, name: &ComponentName, method: &str, path: &str, context: &Context) {

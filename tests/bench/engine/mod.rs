@@ -38,6 +38,13 @@ fn setup(folder: &Path, bundles: &Path, components: impl IntoIterator<Item = (St
     Setup { platform: file, bundles: bundles.to_owned(), ..Setup::trackunit(folder) }
 }
 
+/// Whether the host takes the platform file.
+async fn accepted(setup: &Setup) -> bool {
+    let mut command = tokio::process::Command::new(&setup.program);
+    command.arg("check").arg(&setup.platform).arg("--bundles").arg(&setup.bundles);
+    command.output().await.unwrap().status.success()
+}
+
 /// Where the host speaks HTTP without TLS.
 fn plain(host: &Host) -> String {
     host.plain().expect("the platform file asks for it").to_owned()

@@ -118,7 +118,17 @@ impl Cache {
             }
         };
         self.seal.check(name, &mut file).map_err(|why| refused(&why)).ok()?;
-        let code = map(engine, &file).map_err(|error| refused(&format!("{error:#}"))).ok()?;
+        let code = match map(engine, &file) {
+            Ok(code) => code,
+            // A folder from which nothing may be run (noexec), or a system without /proc: what
+            // cannot be mapped is read, and what was read is checked.
+            Err(error) => {
+                tracing::debug!(file = %path.display(), %error, "compiled code is read, for it cannot be mapped");
+                let content = fs::read(&path).map_err(|error| refused(&error.to_string())).ok()?;
+                let code = self.seal.code(name, &content)?;
+                deserialize(engine, code).map_err(|error| refused(&format!("{error:#}"))).ok()?
+            }
+        };
         touch(&file);
         if let Ok(mut used) = self.used.lock() {
             used.insert(name.into());
@@ -180,7 +190,7 @@ fn map(engine: &Engine, file: &File) -> wasmtime::Result<Code> {
 }
 
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Code> {
-    // SAFETY: `code` was made by this process.
+    // SAFETY: `code` was made by this process, or carries a seal that only this installation can make.
     #[expect(unsafe_code, reason = "compiled code can only be loaded this way")]
     unsafe {
         Code::deserialize(engine, code)

@@ -91,6 +91,13 @@ impl Seal {
         Ok(())
     }
 
+    /// The code in the content of a whole file, if the seal behind it is good.
+    pub(super) fn code<'a>(&self, name: &str, content: &'a [u8]) -> Option<&'a [u8]> {
+        let (code, seal) = content.split_at_checked(content.len().checked_sub(SEAL)?)?;
+        let good = Hash::from_bytes(self.of(name, code)) == Hash::from_bytes(seal.try_into().ok()?);
+        good.then_some(code)
+    }
+
     /// What was checked is mapped, so nobody else may be able to change it in between.
     fn trust(&self, file: &Metadata) -> Result<(), String> {
         if !file.is_file() || file.uid() != self.owner || file.mode() & CODE_EXPOSED != 0 {
@@ -115,12 +122,11 @@ fn create(file: &Path) -> io::Result<()> {
     getrandom::fill(&mut key).map_err(io::Error::from)?;
     let whole = super::temporary(file);
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&whole)?.write_all(&key)?;
-    // A link appears with all its bytes, and not over one that is there.
-    let linked = fs::hard_link(&whole, file);
-    fs::remove_file(&whole)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+    // A link appears with all its bytes, and not over one that is there. Where the file system has
+    // no links, the last of those who start at once wins, and the others compile once more.
+    match fs::hard_link(&whole, file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&whole, file),
+        _ => fs::remove_file(&whole),
     }
 }
 
@@ -149,6 +155,8 @@ mod tests {
             let code: Vec<u8> = (0..length).map(|at| at as u8).collect();
             let good = sealed(&seal, "a", &code);
             assert_eq!(check(&seal, "a", &good), Ok(()), "{length}");
+            assert_eq!(seal.code("a", &good), Some(&code[..]), "{length}");
+            assert!(seal.code("b", &good).or(other.code("a", &good)).is_none(), "{length}");
             assert!(check(&seal, "b", &good).is_err(), "another's name, {length}");
             assert!(check(&other, "a", &good).is_err(), "another's key, {length}");
             assert!(check(&seal, "a", &good[..good.len() - 1]).is_err(), "shorter, {length}");
@@ -157,9 +165,11 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at] ^= 1;
                 assert!(check(&seal, "a", &bad).is_err(), "changed at {at} of {length}");
+                assert_eq!(seal.code("a", &bad), None, "changed at {at} of {length}");
             }
         }
         assert!(check(&seal, "a", b"short").unwrap_err().contains("truncated"));
+        assert_eq!(seal.code("a", b"short"), None);
     }
 
     #[test]
