@@ -47,7 +47,8 @@ async fn every_nuisance_ends_in_bounded_time_and_its_neighbour_is_answered() {
     for (path, ends) in [
         ("/spin", Late),
         ("/wait", Late),
-        ("/raw/storm", Late),
+        // At its deadline, or before at the limit of host calls.
+        ("/raw/storm", Failed),
         ("/raw/held", Late),
         ("/raw/spun", Late),
         ("/raw/drip", Late),
@@ -119,7 +120,7 @@ async fn a_flood_of_messages_or_timers_stops_at_the_units_limit_and_nothing_of_i
     let house = House::new().await;
     for what in ["messages", "timers"] {
         let answer = house.post(&format!("/flood/{what}"), "").await.unwrap();
-        assert!(answer.starts_with("1000: ") && answer.contains("at most 1000"), "{what}: {answer}");
+        assert!(answer.starts_with("1000: ") && answer.contains("`changes`"), "{what}: {answer}");
     }
     assert_eq!(house.get("/hello").await.unwrap(), "hello");
 }

@@ -206,6 +206,16 @@ impl House {
         Ok(Self { folder: folder.clone(), engine, store, compiled: reports[0].compiled })
     }
 
+    /// What is seen of the guest.
+    pub fn seen(&self) -> monopod_core::seen::Component {
+        self.engine.seen().into_iter().find(|component| component.name == probe()).unwrap()
+    }
+
+    /// How often it reached a limit.
+    pub fn reached(&self, limit: monopod_core::limit::Limit) -> u64 {
+        self.seen().limits[limit.index()]
+    }
+
     /// The text of an answer, whatever its status.
     pub async fn get(&self, path: &str) -> Result<String, Error> {
         self.send("GET", path, "").await.map(|(_, text)| text)

@@ -30,6 +30,9 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
     if !report.is_broken(&["edge"]) {
         edge(&raw.edge.value, report);
     }
+    if !report.is_broken(&["admin"]) {
+        admin(raw, report);
+    }
     if let Some(at) = raw.identity.as_ref().filter(|_| !report.is_broken(&["identity"])) {
         identity(at, &raw.edge.value, report);
     }
@@ -113,6 +116,40 @@ fn edge(edge: &Edge, report: &mut Report<'_>) {
         return;
     };
     report.at(plain.span.clone(), message, Some(help));
+}
+
+fn admin(raw: &File, report: &mut Report<'_>) {
+    let (admin, edge) = (&raw.admin.value, &raw.edge.value);
+    if let Some(listen) = admin.listen.as_ref().filter(|listen| !listen.value.ip().is_loopback()) {
+        let message =
+            format!("`{}` is not a loopback address, and [admin] `listen` has no TLS", listen.value);
+        let help =
+            "write 127.0.0.1 and come by `ssh -L` or `kubectl port-forward`; for Prometheus use `metrics`";
+        report.at(listen.span.clone(), message, Some(help.into()));
+    }
+    if let Some(policy) = &admin.policy {
+        let name = policy.value.0.as_str();
+        let policies: Vec<&str> = raw.policies.value.entries.keys().map(|name| name.0.as_str()).collect();
+        if admin.listen.is_none() {
+            let message = "[admin] has a `policy` but no `listen` that it could guard".to_owned();
+            report.at(policy.key.clone(), message, Some("add:  listen = \"127.0.0.1:9443\"".into()));
+        }
+        if !policies.contains(&name) && !report.is_broken(&["policies", name]) {
+            let message = format!("[admin] `policy` names `{name}`, which no [policies] entry declares");
+            report.at(policy.span.clone(), message, Some(suggest(name, "policies", &policies)));
+        }
+    }
+    let mut taken = vec![("`listen` of [edge]", edge.listen.value)];
+    taken.extend(edge.plain.as_ref().map(|at| ("`plain` of [edge]", at.value)));
+    taken.extend(edge.health.as_ref().map(|at| ("`health` of [edge]", at.value)));
+    for (key, at) in [("listen", &admin.listen), ("metrics", &admin.metrics)] {
+        let Some(at) = at else { continue };
+        if let Some((other, _)) = taken.iter().find(|(_, address)| collide(&at.value, address)) {
+            let message = format!("`{key}` of [admin] is the address of {other}");
+            report.at(at.span.clone(), message, Some("give it another port".into()));
+        }
+        taken.push(("`listen` of [admin]", at.value));
+    }
 }
 
 /// Whether two listeners would ask for one port. Port 0 is a new one each time.
@@ -305,6 +342,14 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             health: edge.health.as_ref().map(|at| at.value),
             plain: edge.plain.as_ref().map(|at| at.value),
         },
+        admin: plan::Admin {
+            listen: raw.admin.value.listen.as_ref().map(|at| at.value),
+            policy: raw.admin.value.policy.as_ref().and_then(|at| {
+                let scopes = raw.policies.value.entries.get(&at.value)?.value.scopes.as_ref()?;
+                Some(scopes.value.0.iter().map(|(scope, _)| scope.0.clone()).collect())
+            }),
+            metrics: raw.admin.value.metrics.as_ref().map(|at| at.value),
+        },
         identity,
         outgoing_ca: raw.outgoing.value.ca.as_ref().map(|at| beside(&at.value)),
         policies: each(&raw.policies.value, |name, policy| {
@@ -350,9 +395,19 @@ fn component(raw: &Component) -> Option<plan::Component> {
         grants: granted(&raw.grants.value),
         limits: component::Limits {
             memory: limits.memory.value.0,
+            tables: limits.tables.value.0,
             deadline: limits.deadline.value.0,
+            cpu: limits.cpu.value.0,
+            cpu_share: limits.cpu_share.value.0,
             concurrency: limits.concurrency.value.0,
+            host_calls: limits.host_calls.value.0,
+            handles: limits.handles.value.0,
             body: limits.body.value.0,
+            headers: limits.headers.value.0,
+            header_size: limits.header_size.value.0,
+            log: limits.log.value.0,
+            changes: limits.changes.value.0,
+            unit: limits.unit.value.0,
             attempts: limits.attempts.value.0,
             connections: limits.connections.value.0,
             outgoing_body: limits.outgoing_body.value.0,

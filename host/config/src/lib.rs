@@ -25,8 +25,8 @@ use monopod_core::diagnostic::Diagnostic;
 
 pub use manifest::{Manifest, Setting, schema as manifest_schema};
 pub use needs::{Settings, check_needs, variable};
-pub use plan::{Component, Edge, Graphql, Identity, Plan, Policy, Tls, Topic};
-pub use platform::schema;
+pub use plan::{Admin, Component, Edge, Graphql, Identity, Plan, Policy, Tls, Topic};
+pub use platform::{STATE, schema};
 
 /// The largest file that is read, in bytes: a platform of a thousand components fits.
 pub const MAX_FILE: usize = 1 << 20;

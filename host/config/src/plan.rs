@@ -25,6 +25,8 @@ pub struct Plan {
     pub bundles: Option<PathBuf>,
     /// The front door.
     pub edge: Edge,
+    /// The operator's door.
+    pub admin: Admin,
     /// Whose tokens count.
     pub identity: Identity,
     /// Certificates to trust besides the machine's own when components send requests to servers
@@ -66,6 +68,17 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key, PEM.
     pub key: PathBuf,
+}
+
+/// The operator's door, besides its socket in the state folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// A loopback address that answers everything.
+    pub listen: Option<SocketAddr>,
+    /// The scopes a token must have there.
+    pub policy: Option<BTreeSet<String>>,
+    /// An address that answers `/metrics` and nothing else.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Whose tokens count.

@@ -18,6 +18,8 @@ const MIB: u64 = 1 << 20;
 const SECOND: u64 = 1_000;
 const DAY: u64 = 86_400 * SECOND;
 
+/// The folder of the state where the file does not say.
+pub const STATE: &str = ".monopod";
 /// The port of the front door where the file does not say.
 const PORT: u16 = 8443;
 /// The grace that Kubernetes is set to in this system's deployments is 20 s.
@@ -32,6 +34,8 @@ section! {
         required platform "platform": Platform, "[platform] with a `name`";
         /// The front door. Outside of this machine it speaks HTTPS only.
         section edge "edge": Edge;
+        /// The operator's door: figures, for people and for Prometheus.
+        section admin "admin": Admin;
         /// Who issues the tokens that callers bring: either the built-in development
         /// issuer, or one OpenID Connect issuer.
         required identity "identity": Identity, "[identity] with `development = true`, or with `issuer` and `audience`";
@@ -55,7 +59,7 @@ section! {
         required name "name": ComponentName, "\"trackunit\"";
         /// The folder for everything that must survive a restart, relative to the
         /// working directory.
-        default state "state": PathBuf = PathBuf::from(".monopod");
+        default state "state": PathBuf = PathBuf::from(STATE);
         /// The folder of the components' bundles, relative to this file's folder.
         optional bundles "bundles": PathBuf;
     }
@@ -82,6 +86,21 @@ section! {
         /// A further address of the front door that speaks HTTP/1.1 without TLS, on a
         /// loopback address only: for a proxy on the same machine, and for load tests.
         optional plain "plain": SocketAddr;
+    }
+}
+
+section! {
+    /// The operator's door: figures, for people and for Prometheus. The socket in the state
+    /// folder that `monopod ps` uses is always there; these are more ways in.
+    struct Admin {
+        /// A loopback address that answers /admin, /admin/status and /metrics, without TLS.
+        optional listen "listen": SocketAddr;
+        /// What a bearer token must allow there, by its name in [policies]. Without it
+        /// whoever is logged in on this machine may look.
+        optional policy "policy": PolicyName;
+        /// An address that answers /metrics and nothing else, without TLS and without a
+        /// token: for a scraper in the same cluster.
+        optional metrics "metrics": SocketAddr;
     }
 }
 
@@ -219,14 +238,35 @@ section! {
 section! {
     /// What a component may use up.
     struct Limits {
-        /// Linear memory of one instance. 32-bit components can address 4 GiB.
+        /// Linear memory of one instance, all its memories together. 32-bit components can
+        /// address 4 GiB.
         default memory "memory": Bytes<MIB, { 4_096 * MIB }> = Bytes(Defaults::default().memory);
-        /// Time for one invocation, waiting included.
+        /// Elements of one instance's tables together: references to functions.
+        default tables "tables": Count<1, 10_000_000> = Count(Defaults::default().tables);
+        /// Time for one call, waiting included.
         default deadline "deadline": Span<1, { 3_600 * SECOND }> = Span(Defaults::default().deadline);
-        /// Invocations at once.
+        /// Processor time of one call.
+        default cpu "cpu": Span<1, { 3_600 * SECOND }> = Span(Defaults::default().cpu);
+        /// Processor time of all calls together, in percent of all cores.
+        default cpu_share "cpu-share": Count<1, 100> = Count(Defaults::default().cpu_share);
+        /// Calls at once.
         default concurrency "concurrency": Count<1, 10_000> = Count(Defaults::default().concurrency);
+        /// Calls from one call of the guest to the host.
+        default host_calls "host-calls": Count<1, 1_000_000_000> = Count(Defaults::default().host_calls);
+        /// Handles open at once in one instance: requests, bodies, streams.
+        default handles "handles": Count<10, 1_000_000> = Count(Defaults::default().handles);
         /// Request and response bodies. They are held in memory; larger things are blobs.
         default body "body": Bytes<1, { 64 * MIB }> = Bytes(Defaults::default().body);
+        /// Headers of a request or response that the guest makes.
+        default headers "headers": Count<1, 10_000> = Count(Defaults::default().headers);
+        /// Names and values of those headers together.
+        default header_size "header-size": Bytes<64, MIB> = Bytes(Defaults::default().header_size);
+        /// Log lines of all calls together, for each second.
+        default log "log": Bytes<64, { 1_024 * MIB }> = Bytes(Defaults::default().log);
+        /// Writes, messages and timers of one unit of work. One writer serves everybody.
+        default changes "changes": Count<1, MAX_CHANGES> = Count(Defaults::default().changes);
+        /// Bytes of one unit of work.
+        default unit "unit": Bytes<1_024, MAX_UNIT> = Bytes(Defaults::default().unit);
         /// Tries for one message or timer, the first included.
         default attempts "attempts": Count<1, 1_000> = Count(Defaults::default().attempts);
         /// Connections to servers outside at once, idle ones included.
@@ -235,6 +275,9 @@ section! {
         default outgoing_body "outgoing-body": Bytes<1, { 4_096 * MIB }> = Bytes(Defaults::default().outgoing_body);
     }
 }
+
+const MAX_CHANGES: u32 = monopod_core::unit::MAX_CHANGES as u32;
+const MAX_UNIT: u64 = monopod_core::unit::MAX_UNIT as u64;
 
 /// The JSON Schema of platform files (draft 2020-12).
 pub fn schema() -> serde_json::Value {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::name::{BucketName, ComponentName, ContainerName, TopicName};
 use crate::outgoing::Place;
 use crate::size::Size;
+use crate::unit::{MAX_CHANGES, MAX_UNIT};
 
 /// A component that is to run.
 #[derive(Debug, Clone)]
@@ -57,17 +58,38 @@ pub struct Grants {
     pub timers: bool,
 }
 
-/// What a component may use up.
+/// What a component may use up. What each means, and what happens when it is reached,
+/// stands in [`crate::limit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory of one instance.
     pub memory: Size,
-    /// Time for one invocation, waiting included.
+    /// Elements of one instance's tables.
+    pub tables: u32,
+    /// Time for one call, waiting included.
     pub deadline: Duration,
-    /// Invocations at once.
+    /// Processor time of one call.
+    pub cpu: Duration,
+    /// Processor time of all calls together, in percent of all cores.
+    pub cpu_share: u32,
+    /// Calls at once.
     pub concurrency: u32,
+    /// Host calls of one call.
+    pub host_calls: u32,
+    /// Handles open at once in one instance.
+    pub handles: u32,
     /// Request and response bodies.
     pub body: Size,
+    /// Headers of a request or response that the guest makes.
+    pub headers: u32,
+    /// Names and values of those headers together.
+    pub header_size: Size,
+    /// Log lines for each second.
+    pub log: Size,
+    /// Writes, messages and timers of one unit of work.
+    pub changes: u32,
+    /// Bytes of one unit of work.
+    pub unit: Size,
     /// Tries for one message or timer, the first included.
     pub attempts: u32,
     /// Connections to servers outside at once, idle ones included.
@@ -81,12 +103,29 @@ impl Default for Limits {
         Self {
             // Room for decoding a photograph of 12 megapixels with space to spare.
             memory: Size::mebibytes(64),
+            // A large program has some ten thousand functions that are called by reference.
+            tables: 100_000,
             // What a person waits for a page before they turn away.
             deadline: Duration::from_secs(10),
+            // Half the deadline: decoding that photograph takes a tenth of it.
+            cpu: Duration::from_secs(5),
+            // The rest is for neighbours, and for the host's own work.
+            cpu_share: 80,
             // More than two cores can serve at once; bounds memory to 100 instances.
             concurrency: 100,
+            // A hundred times what streaming the largest body in small pieces takes.
+            host_calls: 1_000_000,
+            // A handler has tens of them open.
+            handles: 10_000,
             // Larger things are blobs.
             body: Size::mebibytes(1),
+            // What proxies take.
+            headers: 100,
+            header_size: Size::kibibytes(32),
+            // Some 500 lines: more than a person reads and a disk notices.
+            log: Size::kibibytes(64),
+            changes: MAX_CHANGES as u32,
+            unit: Size::bytes(MAX_UNIT as u64),
             // With the back-off of `messaging` about two minutes of trying.
             attempts: 8,
             // Three servers at ten requests each. A server sees one address for all.

@@ -31,6 +31,15 @@ pub enum Error {
         /// Which bound.
         reason: &'static str,
     },
+    /// It failed so often just now that it is left alone for a while. The call was not
+    /// tried, so that no attempt is used up.
+    #[error("component `{component}` is left alone after repeated failures, for {retry_after:?} more")]
+    CircuitOpen {
+        /// Which.
+        component: ComponentName,
+        /// When the next call may be tried.
+        retry_after: std::time::Duration,
+    },
     /// The state could not be read or committed.
     #[error("component `{component}` could not commit its unit of work")]
     Store {

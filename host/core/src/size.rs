@@ -13,6 +13,11 @@ impl Size {
         Self(bytes)
     }
 
+    /// So many times 1,024 bytes.
+    pub const fn kibibytes(kibibytes: u64) -> Self {
+        Self(kibibytes << 10)
+    }
+
     /// So many times 1,048,576 bytes.
     pub const fn mebibytes(mebibytes: u64) -> Self {
         Self(mebibytes << 20)
@@ -55,6 +60,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             b if b >= 1 << 20 && b.is_multiple_of(1 << 20) => write!(f, "{} MiB", b >> 20),
+            b @ 0x400..0x10_0000 if b.is_multiple_of(1 << 10) => write!(f, "{} KiB", b >> 10),
             b if b >= 1_000_000 => write!(f, "{:.1} MB", b as f64 / 1e6),
             b if b >= 1_000 => write!(f, "{} KB", b / 1_000),
             b => write!(f, "{b} B"),

@@ -19,6 +19,10 @@ pub enum Error {
     /// The delivery or timer that caused the unit is settled already: drop the unit.
     #[error("what caused the unit is settled already")]
     Settled,
+    /// The unit is larger than the store takes, or holds what it does not: trying again does
+    /// not help.
+    #[error("the unit of work was refused: {0}")]
+    Refused(String),
     /// The store cannot answer: full, closed, or failing. Nothing was committed, unless the
     /// commit itself met an I/O error: then the next start shows whether it was.
     #[error("the store is unavailable: {0}")]

@@ -97,6 +97,7 @@ pub(crate) fn failed(failure: &invoke::Error, correlation: &CorrelationId) -> An
         E::Trapped { .. } => (StatusCode::BAD_GATEWAY, "UPSTREAM_ERROR"),
         E::TimedOut(_) => (StatusCode::GATEWAY_TIMEOUT, "TIMEOUT"),
         E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"),
+        E::CircuitOpen { .. } => (StatusCode::SERVICE_UNAVAILABLE, "CIRCUIT_OPEN"),
         E::Store { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     };
     let text = match failure {
@@ -104,12 +105,20 @@ pub(crate) fn failed(failure: &invoke::Error, correlation: &CorrelationId) -> An
         E::Trapped { .. } => "the service could not answer",
         E::TimedOut(_) => "the service did not answer in time",
         E::Overloaded { .. } => "the service has too much to do; try again",
+        E::CircuitOpen { .. } => {
+            "the service failed repeatedly and is left alone for a while; try again later"
+        }
         E::Store { .. } => "the service cannot keep anything now; try again",
     };
     tracing::warn!(%correlation, error = failure as &dyn std::error::Error, "a component gave no answer");
     let mut response = error(status, code, text);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let wait = match failure {
+            // Rounded up: a second too early would be refused again.
+            E::CircuitOpen { retry_after, .. } => retry_after.as_secs() + 1,
+            _ => 1,
+        };
+        response.headers_mut().insert(header::RETRY_AFTER, wait.into());
     }
     response
 }

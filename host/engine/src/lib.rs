@@ -6,6 +6,8 @@
 //! [`monopod_core::invoke::Components`]; it reaches the store and the blobs through
 //! their ports. It knows no GraphQL, no broker, no socket.
 
+mod account;
+mod allowance;
 mod bindings;
 mod cache;
 mod capability;
@@ -15,6 +17,7 @@ mod invoke;
 mod load;
 mod output;
 mod priority;
+mod reached;
 mod runtime;
 mod ticker;
 
@@ -26,6 +29,7 @@ use monopod_core::blob::Blobs;
 use monopod_core::component::Component;
 use monopod_core::name::ComponentName;
 use monopod_core::outgoing::Outgoing;
+use monopod_core::seen;
 use monopod_core::store::Store;
 
 pub use cache::Compiled;
@@ -161,5 +165,13 @@ impl Engine {
     /// `@resolve` needs it.
     pub fn resolves(&self, component: &ComponentName) -> bool {
         self.shared.components.get(component).is_some_and(|loaded| loaded.fields.is_some())
+    }
+
+    /// What is seen of every component now, by name. Takes microseconds for each.
+    pub fn seen(&self) -> Vec<seen::Component> {
+        let now = std::time::Instant::now();
+        let mut seen: Vec<_> = self.shared.components.values().map(|loaded| loaded.seen(now)).collect();
+        seen.sort_by(|a, b| a.name.cmp(&b.name));
+        seen
     }
 }

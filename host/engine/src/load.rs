@@ -1,12 +1,18 @@
 //! From compiled code to something that can be instantiated and called.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
 use ::http::uri::Authority;
 use monopod_core::component::Component;
+use monopod_core::limit::Limit;
+use monopod_core::seen;
 use rayon::prelude::*;
 use wasmtime::Engine;
 use wasmtime::component::{Component as Code, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as http;
 
+use crate::account::Account;
 use crate::bindings::exports::monopod::{function, graph, messaging, timers};
 use crate::cache::{Cache, Compiled};
 use crate::guest::Guest;
@@ -28,6 +34,42 @@ pub(crate) struct Loaded {
     pub(crate) fields: Option<graph::resolver::GuestIndices>,
     /// Where its calls run.
     pub(crate) places: Places,
+    /// What it uses up, and how its calls end.
+    pub(crate) account: Account,
+    /// Log lines dropped since the last that was written.
+    unlogged: AtomicU64,
+}
+
+/// What a line of the log takes besides its text: time, names, ids.
+const LINE: u64 = 200;
+
+impl Loaded {
+    /// Whether a line of `bytes` may be logged on behalf of the component, by it or about
+    /// what it tried. If not the line is counted, and their number said as soon as one may.
+    pub(crate) fn may_log(&self, bytes: usize) -> bool {
+        let bytes = LINE.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if !self.account.log.take(bytes, Instant::now()) {
+            self.account.hit(Limit::Log);
+            self.unlogged.fetch_add(1, Relaxed);
+            return false;
+        }
+        // Looked at first: nearly always there is nothing to take.
+        let unlogged = if self.unlogged.load(Relaxed) > 0 { self.unlogged.swap(0, Relaxed) } else { 0 };
+        if unlogged > 0 {
+            tracing::warn!(component = %self.component.name, lines = unlogged,
+                why = Limit::Log.reached(&self.component.name, self.component.limits.log), "log lines were dropped");
+        }
+        true
+    }
+
+    /// What is seen of it now.
+    pub(crate) fn seen(&self, now: Instant) -> seen::Component {
+        let mut seen =
+            seen::Component::new(self.component.name.clone(), self.component.version.as_str().into());
+        self.account.fill(&mut seen, now);
+        self.places.fill(&mut seen);
+        seen
+    }
 }
 
 /// Makes all components ready, in their order. What is cached is loaded on all cores at once;
@@ -97,6 +139,8 @@ fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Load
         .map_err(|error| Error::Engine(format!("component `{}`: {error}", component.name)))?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let places = Places::new(component.limits.concurrency);
+    let account = Account::new(&component.limits);
+    let unlogged = AtomicU64::new(0);
     Ok(Loaded {
         component,
         authority,
@@ -108,5 +152,7 @@ fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Load
         timers,
         fields,
         places,
+        account,
+        unlogged,
     })
 }

@@ -7,14 +7,13 @@ use std::task::{Context as Task, Poll};
 
 use bytes::Bytes;
 use monopod_core::context::{Context, CorrelationId, TraceId};
-use monopod_core::name::ComponentName;
+use monopod_core::limit::{Limit, OUTPUT};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
 
-/// What one invocation may print before the rest is dropped: a page of text, so that a
-/// guest that prints for ever costs nothing.
-const MAX_OUTPUT: usize = 16 << 10;
+use crate::load::Loaded;
+
 /// A longer line is cut into several.
 const MAX_LINE: usize = 4 << 10;
 
@@ -25,7 +24,7 @@ pub(crate) struct Output {
 }
 
 struct Inner {
-    component: ComponentName,
+    loaded: Arc<Loaded>,
     correlation: CorrelationId,
     trace: TraceId,
     stream: &'static str,
@@ -39,10 +38,10 @@ struct Buffer {
 }
 
 impl Output {
-    pub(crate) fn new(component: ComponentName, context: &Context, stream: &'static str) -> Self {
+    pub(crate) fn new(loaded: Arc<Loaded>, context: &Context, stream: &'static str) -> Self {
         Self {
             inner: Arc::new(Inner {
-                component,
+                loaded,
                 correlation: context.correlation.clone(),
                 trace: context.trace,
                 stream,
@@ -55,9 +54,10 @@ impl Output {
 impl Inner {
     fn write(&self, bytes: &[u8]) {
         let Ok(mut buffer) = self.buffer.lock() else { return };
+        let most = OUTPUT.as_usize();
         let before = buffer.printed;
         buffer.printed = before.saturating_add(bytes.len());
-        if before >= MAX_OUTPUT {
+        if before >= most {
             return;
         }
         for chunk in bytes.split_inclusive(|b| *b == b'\n') {
@@ -66,10 +66,13 @@ impl Inner {
                 self.emit(&mut buffer.line);
             }
         }
-        if buffer.printed >= MAX_OUTPUT {
+        if buffer.printed >= most {
             self.emit(&mut buffer.line);
-            tracing::warn!(component = %self.component, correlation = %self.correlation, trace = %self.trace,
-                limit = MAX_OUTPUT, "the component printed too much; the rest of this call's output is dropped");
+            self.loaded.account.hit(Limit::Output);
+            if self.loaded.may_log(0) {
+                tracing::warn!(component = %self.loaded.component.name, correlation = %self.correlation, trace = %self.trace,
+                    limit = %OUTPUT, "the component printed too much; the rest of this call's output is dropped");
+            }
         }
     }
 
@@ -78,12 +81,13 @@ impl Inner {
         let (level, text) = level(text.trim_end());
         macro_rules! log {
             ($level:ident) => {
-                tracing::$level!(component = %self.component, correlation = %self.correlation, trace = %self.trace,
+                tracing::$level!(component = %self.loaded.component.name, correlation = %self.correlation, trace = %self.trace,
                     stream = self.stream, "{text}")
             };
         }
         match level {
             _ if text.is_empty() => {}
+            _ if !self.loaded.may_log(text.len()) => {}
             Level::Error => log!(error),
             Level::Warn => log!(warn),
             Level::Debug => log!(debug),

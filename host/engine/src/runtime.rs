@@ -2,32 +2,28 @@
 //! compiled code is compatible with; wasmtime's own hash of it is part of the cache key.
 
 use monopod_core::component::Component;
+use monopod_core::limit::{CORE_INSTANCES, INSTANCES, STACK};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Error;
 
-/// The most instances alive at once, over all components. Each reserves address
-/// space only; memory is used by those that run.
-const MAX_INSTANCES: u32 = 1_000;
-/// A component made of more core modules than this is refused at load. Those that
-/// toolchains produce have up to about ten (adapters, shims, libraries).
-const MAX_CORE_INSTANCES: u32 = 30;
 /// Memory of an instance that stays mapped after use and is cleared by what was
 /// written, instead of being given back and faulted in again: a fresh call falls from
 /// 28 to 11 microseconds, and scales with cores.
 const KEEP_MEMORY: usize = 256 << 10;
 /// The same for tables.
 const KEEP_TABLE: usize = 64 << 10;
-/// Deep enough for recursive-descent parsers, shallow enough that a guest that
-/// recurses for ever is stopped before it touches much memory.
-const MAX_STACK: usize = 512 << 10;
+/// Room for tables of every instance, at least: a component with a lower limit is then told
+/// which one it is, not that it does not fit.
+const TABLES: u32 = 20_000;
 /// The stack that host and guest share while one call runs.
 const ASYNC_STACK: usize = 1 << 20;
 
 pub(crate) fn engine(components: &[Component]) -> Result<Engine, Error> {
     let memory = components.iter().map(|c| c.limits.memory.as_usize()).max().unwrap_or(0);
+    let tables = components.iter().map(|c| c.limits.tables).fold(TABLES, u32::max);
     let wanted: u32 = components.iter().map(|c| c.limits.concurrency).fold(0, u32::saturating_add);
-    let instances = wanted.clamp(1, MAX_INSTANCES);
+    let instances = wanted.clamp(1, INSTANCES);
 
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -35,7 +31,8 @@ pub(crate) fn engine(components: &[Component]) -> Result<Engine, Error> {
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
         .total_stacks(instances)
-        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .table_elements(usize::try_from(tables).unwrap_or(usize::MAX))
         .max_memory_size(memory.max(1 << 20))
         .linear_memory_keep_resident(KEEP_MEMORY)
         .table_keep_resident(KEEP_TABLE)
@@ -52,7 +49,7 @@ pub(crate) fn engine(components: &[Component]) -> Result<Engine, Error> {
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)
-        .max_wasm_stack(MAX_STACK)
+        .max_wasm_stack(STACK.as_usize())
         .async_stack_size(ASYNC_STACK)
         // Tables for debuggers and traces of guests, which nobody here reads: a fifth of each file.
         .generate_address_map(false)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How often a running guest gives way to its neighbours. At 1 ms the ticker costs
 /// 2 % of one core while guests run; at 250 us it would cost 9 %.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// How many ticks without a guest until the thread sleeps: waking it for every
 /// single call would cost more than ticking on for a moment.
 const IDLE_TICKS: u32 = 50;

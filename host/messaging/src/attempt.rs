@@ -52,7 +52,7 @@ pub(crate) async fn make(
         Ok(Ok(Outcome::Retry { after, reason })) => failed(after, bounded(reason)),
         Ok(Ok(Outcome::Reject { reason })) => Result::Dead(bounded(reason)),
         Ok(Err(Error::Store { source: StoreError::Settled, .. })) => Result::Settled,
-        Ok(Err(error @ (Error::Overloaded { .. } | Error::Store { .. }))) => {
+        Ok(Err(error @ (Error::Overloaded { .. } | Error::CircuitOpen { .. } | Error::Store { .. }))) => {
             Result::SetBack(bounded(chain(&error)))
         }
         Ok(Err(error)) => failed(None, bounded(chain(&error))),
@@ -147,6 +147,8 @@ mod tests {
         assert!(matches!(judged(Err(Error::TimedOut(component.clone())), 3).await, Result::Dead(_)));
         assert!(matches!(judged(Err(Error::NotServed(component.clone())), 1).await, Result::Retry(..)));
         assert!(matches!(judged(Err(overloaded), 9).await, Result::SetBack(_)));
+        let open = Error::CircuitOpen { component: component.clone(), retry_after: Duration::from_secs(1) };
+        assert!(matches!(judged(Err(open), 9).await, Result::SetBack(_)));
         assert!(matches!(judged(Err(store(StoreError::Conflict)), 9).await, Result::SetBack(_)));
         let unavailable = store(StoreError::Unavailable("disk full".into()));
         let Result::SetBack(reason) = judged(Err(unavailable), 9).await else { panic!() };

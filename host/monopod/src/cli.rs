@@ -31,6 +31,8 @@ pub enum Command {
     Grants(Grants),
     /// Send a photo through a running platform, as a phone would, and show what comes back
     Try(crate::try_photo::Options),
+    /// Show what the components of a running platform do and use up
+    Ps(Ps),
     /// Pack a component folder into a bundle
     Bundle(Bundle),
     /// Copy a bundle, verified, into another folder
@@ -114,7 +116,7 @@ pub struct Up {
     #[command(flatten)]
     pub file: File,
     /// The folder for everything that must survive, instead of `state` in the file
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "MONOPOD_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// How long to wait for another monopod to give the state free, for example 30s
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = monopod_core::size::parse_duration)]
@@ -184,6 +186,23 @@ pub struct Grants {
     /// app.kubernetes.io/instance; by default the platform's name
     #[arg(long, value_name = "NAME", requires = "network_policy")]
     pub instance: Option<String>,
+}
+
+/// `monopod ps`
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// The platform file, for the place of its state
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The state folder of the running platform [default: that of the file, or .monopod]
+    #[arg(long, env = "MONOPOD_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Print the figures as JSON: times in seconds, sizes in bytes
+    #[arg(long)]
+    pub json: bool,
+    /// Show them again every two seconds, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `monopod bundle`

@@ -7,8 +7,10 @@ mod check;
 mod cli;
 mod grants;
 mod platform;
+mod ps;
 mod schema;
 mod screen;
+mod seen;
 mod state;
 mod topics;
 mod try_photo;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Try(options) => try_photo::run(&options),
         Command::Schema(options) => schema::run(&options),
         Command::Grants(options) => grants::run(&options),
+        Command::Ps(options) => ps::run(&options),
         Command::Bundle(options) => bundle::run(&options),
         Command::Copy(options) => bundle::copy(&options),
         Command::Carry(options) => carry::run(&options),

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Log, Up};
 use crate::platform::{self, Platform};
+use crate::seen::Rooms;
 use crate::{FAILED, USAGE, admin, screen, topics, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
@@ -108,6 +109,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         resolver: Arc::new(outgoing::SystemResolver::default()),
         runtime: tokio::runtime::Handle::current(),
     })?;
+    let figures = monopod_operate::admin::bind(figures(&plan, &state)).await?;
     let settings = monopod_engine::Settings {
         cache: state.join("cache"),
         store: store.clone(),
@@ -150,7 +152,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     };
     let parts = monopod_edge::Parts {
         graphql,
-        components: engine,
+        components: engine.clone(),
         exposed: plan
             .components
             .iter()
@@ -170,7 +172,19 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         screen::warning("admin", &format!("commands cannot reach this platform: {error}"));
     }
 
-    let marks = Marks { public_url: &public_url, plain, development: bound.development_issuer().is_some() };
+    let rooms = Rooms {
+        name: plan.name.as_str().into(),
+        began: Instant::now(),
+        engine,
+        store: store.clone(),
+        messaging: messaging.clone(),
+    };
+    let operator = figures.address();
+    // Ends with the process: an operator may watch it drain.
+    tokio::spawn(figures.serve(Arc::new(rooms), bound.authenticator()));
+
+    let development = bound.development_issuer().is_some();
+    let marks = Marks { public_url: &public_url, plain, development, operator };
     marks.started(&names, &reports, size, began.elapsed());
     let mut door = tokio::spawn(bound.serve(parts, {
         let shutdown = shutdown.clone();
@@ -246,6 +260,11 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+fn figures(plan: &Plan, state: &Path) -> monopod_operate::admin::Settings {
+    let monopod_config::Admin { listen, policy, metrics } = plan.admin.clone();
+    monopod_operate::admin::Settings { folder: state.to_owned(), listen, policy, metrics }
 }
 
 fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
@@ -372,6 +391,7 @@ struct Marks<'a> {
     public_url: &'a str,
     plain: Option<SocketAddr>,
     development: bool,
+    operator: Option<SocketAddr>,
 }
 
 impl Marks<'_> {
@@ -402,6 +422,10 @@ impl Marks<'_> {
         screen::line("page", &format!("{url}/          drop a photo of your own"));
         screen::line("graphql", &format!("{url}/graphql   POST, WebSocket or SSE"));
         screen::line("try", "monopod try my.jpg              or: make run PHOTO=my.jpg");
+        screen::line("ps", "monopod ps --watch              what runs, how fast, what fails");
+        if let Some(operator) = self.operator {
+            screen::line("admin", &format!("http://{operator}/admin"));
+        }
         screen::print("Serving. Ctrl-C drains and stops.");
     }
 }

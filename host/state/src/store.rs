@@ -199,7 +199,7 @@ impl Store for SqliteStore {
 
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let bytes = limits::check(&unit).map_err(Error::Unavailable)?;
+            let bytes = limits::check(&unit).map_err(Error::Refused)?;
             self.ask(Job::Commit(Box::new(unit)), bytes).await.map(drop)
         })
     }

@@ -47,7 +47,15 @@ impl Outgoing {
             return Ok(Target::Component(name.clone()));
         }
         let fix = format!("[components.{}.grants] call = [\"{name}\"]", caller.name);
-        outside::refused(caller, &self.context, &format!("http://{host}{}", uri.path()), "not granted", &fix);
+        if self.loaded.may_log(fix.len()) {
+            outside::refused(
+                caller,
+                &self.context,
+                &format!("http://{host}{}", uri.path()),
+                "not granted",
+                &fix,
+            );
+        }
         Err(Error::HttpRequestDenied)
     }
 }
@@ -99,6 +107,7 @@ impl WasiHttpHooks for Outgoing {
                     invoke::Error::NotServed(_) => Error::DestinationNotFound,
                     invoke::Error::TimedOut(_) => Error::ConnectionReadTimeout,
                     invoke::Error::Overloaded { .. } => Error::ConnectionLimitReached,
+                    invoke::Error::CircuitOpen { .. } => Error::DestinationUnavailable,
                     invoke::Error::Trapped { .. } | invoke::Error::Store { .. } => Error::ConnectionTerminated,
                 }
             })?;

@@ -12,6 +12,7 @@ mod outside;
 mod state;
 mod timers;
 
+use monopod_core::limit::{Limit, READS};
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -26,12 +27,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     // reachable through it: no folder is opened, sockets refuse, arguments are empty.
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    monopod::identity::caller::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-    monopod::state::buckets::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-    monopod::messaging::types::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-    monopod::messaging::publisher::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-    monopod::timers::timers::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-    monopod::blobs::blobs::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    monopod::identity::caller::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::state::buckets::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::messaging::types::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::messaging::publisher::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::timers::timers::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::blobs::blobs::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     Ok(linker)
 }
 
@@ -44,23 +45,36 @@ impl Guest {
         } else {
             format!("[components.{name}.grants] {kind} = [\"{what}\"]")
         };
-        tracing::warn!(component = %name, correlation = %self.context.correlation, trace = %self.context.trace,
-            kind, what, why = "not granted", fix, "capability refused");
+        if self.loaded.may_log(fix.len()) {
+            tracing::warn!(component = %name, correlation = %self.context.correlation, trace = %self.context.trace,
+                kind, what, why = "not granted", fix, "capability refused");
+        }
         fix
     }
 
     /// Makes room for one more change of `size` bytes in the unit, or says which limit is reached.
     fn reserve(&mut self, size: usize) -> Result<(), String> {
-        use monopod_core::unit::{MAX_CHANGES, MAX_UNIT};
+        let limits = &self.loaded.component.limits;
         let unit = &self.unit;
-        if unit.writes.len() + unit.messages.len() + unit.timers.len() >= MAX_CHANGES {
-            return Err(format!("one unit of work holds at most {MAX_CHANGES} writes, messages and timers"));
+        let changes = unit.writes.len() + unit.messages.len() + unit.timers.len();
+        if changes >= usize::try_from(limits.changes).unwrap_or(usize::MAX) {
+            return Err(self.reached(Limit::Changes, limits.changes).to_string());
         }
         let total = self.unit_size.saturating_add(size);
-        if total > MAX_UNIT {
-            return Err(format!("one unit of work holds at most {MAX_UNIT} bytes"));
+        if total > limits.unit.as_usize() {
+            return Err(self.reached(Limit::Unit, limits.unit).to_string());
         }
         self.unit_size = total;
+        Ok(())
+    }
+
+    /// Makes room for `keys` more that the unit has read and must remember.
+    fn remember(&mut self, keys: usize) -> Result<(), String> {
+        let total = self.unit_reads.saturating_add(u32::try_from(keys).unwrap_or(u32::MAX));
+        if total > READS {
+            return Err(self.reached(Limit::Reads, READS).to_string());
+        }
+        self.unit_reads = total;
         Ok(())
     }
 }

@@ -43,6 +43,7 @@ impl Guest {
         if let Some(written) = self.unit.writes.get(&key) {
             return Ok(written.as_ref().map(|value| value.to_vec()));
         }
+        self.remember(1).map_err(Error::TooLarge)?;
         let record = self.shared.store.get(&key).await?;
         let version = record.as_ref().map_or(0, |r| r.version);
         // The first version counts: if a later read sees another, the commit finds out.
@@ -103,7 +104,10 @@ impl Guest {
             descending,
             limit: limit.saturating_add(more),
         };
+        // The scan itself is remembered too.
+        self.remember(1).map_err(Error::TooLarge)?;
         let found = self.shared.store.scan(&range).await?;
+        self.remember(found.len()).map_err(Error::TooLarge)?;
         let seen = found.iter().map(|(key, record)| (key.clone(), record.version)).collect();
         self.unit.scans.push(Scan { range, seen });
 

@@ -4,17 +4,18 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use monopod_core::limit::{Limit, QUEUE};
+use monopod_core::seen;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many calls of one component may wait for a place, as a multiple of its places.
-/// More than a few rounds of waiting would end at the deadline anyway.
-const QUEUE: u32 = 8;
+use crate::account::Account;
 
 /// The places of one component: how many calls may run at once.
 pub(crate) struct Places {
     free: Semaphore,
     waiting: AtomicU32,
     most_waiting: u32,
+    all: usize,
 }
 
 /// A place that is taken, until it is dropped.
@@ -27,19 +28,32 @@ impl Places {
             free: Semaphore::new(places),
             waiting: AtomicU32::new(0),
             most_waiting: concurrency.saturating_mul(QUEUE),
+            all: places,
         }
     }
 
     /// Waits for a place, at most for `time`; otherwise says which bound was met.
-    pub(crate) async fn enter(&self, time: Duration) -> Result<Place<'_>, &'static str> {
+    pub(crate) async fn enter(&self, time: Duration, account: &Account) -> Result<Place<'_>, &'static str> {
         if let Ok(place) = self.free.try_acquire() {
             return Ok(place);
         }
-        let _waiting = self.wait().ok_or("too many calls wait for it already")?;
+        account.hit(Limit::Concurrency);
+        let Some(_waiting) = self.wait() else {
+            account.hit(Limit::Queue);
+            return Err("too many calls wait for it already");
+        };
         match tokio::time::timeout(time, self.free.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err("no instance became free before the deadline"),
         }
+    }
+
+    /// For people.
+    pub(crate) fn fill(&self, seen: &mut seen::Component) {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        seen.places = count(self.all);
+        seen.running = count(self.all.saturating_sub(self.free.available_permits()));
+        seen.waiting = self.waiting.load(Relaxed).into();
     }
 
     /// Counts a waiting call; none when enough wait already.

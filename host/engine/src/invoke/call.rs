@@ -4,18 +4,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use monopod_core::component::Component;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
+use monopod_core::limit::Limit;
 use monopod_core::message::Outcome;
 use monopod_core::unit::{Cause, Unit};
 use monopod_core::{Body, BoxFuture, store};
 use wasmtime::component::Instance;
-use wasmtime::{Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store};
 
-use crate::Shared;
+use crate::account::Metered;
 use crate::guest::Guest;
 use crate::instances::Place;
 use crate::load::Loaded;
+use crate::{Shared, reached};
 
 /// The log's name for what components are called for.
 const CALLS: &str = "monopod_engine::calls";
@@ -27,11 +30,16 @@ impl Shared {
         loaded: &'a Arc<Loaded>,
         context: &Context,
     ) -> Result<Call<'a>, Error> {
-        let place = loaded
-            .places
-            .enter(context.remaining())
-            .await
-            .map_err(|reason| Error::Overloaded { component: loaded.component.name.clone(), reason })?;
+        let overloaded = |reason| Error::Overloaded { component: loaded.component.name.clone(), reason };
+        let place = loaded.places.enter(context.remaining(), &loaded.account).await.map_err(overloaded)?;
+        // What its earlier calls used too much is paid back before the next begins.
+        while let Some(wait) = loaded.account.share.wait(Instant::now()) {
+            loaded.account.hit(Limit::CpuShare);
+            if wait >= context.remaining() {
+                return Err(overloaded("its share of the processors is used up"));
+            }
+            tokio::time::sleep(wait).await;
+        }
         // The caller's deadline and the component's own: whichever comes first.
         let own = Instant::now() + loaded.component.limits.deadline;
         let context = Context { deadline: context.deadline.min(own), ..context.clone() };
@@ -105,6 +113,8 @@ impl Call<'_> {
                 // Somebody else got on: among any number one wins each round, so the
                 // deadline is the only bound it needs.
                 Err(store::Error::Conflict) if !self.context.remaining().is_zero() => {}
+                // Trying again would not help: the guest's failure, not the store's.
+                Err(store::Error::Refused(why)) => return Err(self.trapped(&why)),
                 Err(source) => {
                     return Err(Error::Store { component: self.loaded.component.name.clone(), source });
                 }
@@ -122,32 +132,38 @@ impl Call<'_> {
         let _running = self.shared.ticker.run();
         let instance =
             self.loaded.instance.instantiate_async(&mut store).await.map_err(|e| self.failed(&e))?;
-        guest(store, instance).await.map_err(|e| self.failed(&e))
+        Metered::new(guest(store, instance), &self.loaded.account).await.map_err(|e| self.failed(&e))
     }
 
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         // Polls the work first: a guest that answers at once never touches a timer.
         tokio::time::timeout(self.context.remaining().max(Duration::from_millis(1)), work).await.map_err(|_| {
-            let component = &self.loaded.component.name;
-            tracing::warn!(component = %component, correlation = %self.context.correlation, trace = %self.context.trace,
-                limit = ?self.loaded.component.limits.deadline, "the component did not answer in time and was stopped");
-            Error::TimedOut(component.clone())
+            let Component { name, limits, .. } = &self.loaded.component;
+            self.loaded.account.hit(Limit::Deadline);
+            let why = Limit::Deadline.reached(name, format_args!("{:?}", limits.deadline));
+            if self.loaded.may_log(why.len()) {
+                tracing::warn!(component = %name, correlation = %self.context.correlation, trace = %self.context.trace,
+                    why, "the component did not answer in time and was stopped");
+            }
+            Error::TimedOut(name.clone())
         })
     }
 
     fn failed(&self, error: &wasmtime::Error) -> Error {
-        self.trapped(&match error.downcast_ref::<Trap>() {
-            Some(Trap::StackOverflow) => "it used up its stack".to_owned(),
-            // The root cause says it; the chain above it names internal functions.
-            Some(trap) => trap.to_string(),
-            None => format!("{error:#}"),
-        })
+        if error.is::<PoolConcurrencyLimitError>() {
+            self.loaded.account.hit(Limit::Instances);
+            let component = self.loaded.component.name.clone();
+            return Error::Overloaded { component, reason: "all instances are taken" };
+        }
+        self.trapped(&reached::explain(self.loaded, error))
     }
 
     fn trapped(&self, reason: &str) -> Error {
         let component = self.loaded.component.name.clone();
-        tracing::warn!(component = %component, correlation = %self.context.correlation, trace = %self.context.trace,
-            reason, "the component failed; nothing of this call remains");
+        if self.loaded.may_log(reason.len()) {
+            tracing::warn!(component = %component, correlation = %self.context.correlation, trace = %self.context.trace,
+                reason, "the component failed; nothing of this call remains");
+        }
         Error::Trapped { component, reason: reason.to_owned() }
     }
 }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use monopod_core::component::Component;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
+use monopod_core::limit::Limit;
 use monopod_core::unit::Cause;
 use monopod_core::{Body, full};
 use serde_json::json;
@@ -17,6 +19,7 @@ use super::http::{read, refusal};
 use crate::Shared;
 use crate::bindings::exports::monopod::function::handler::{Call, Error as Wit, Field, GuestIndices, Kind};
 use crate::load::Loaded;
+use crate::reached::Reached;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -40,7 +43,7 @@ impl Shared {
         let (mut parts, body) = request.into_parts();
         let body = match call.in_time(read(body, loaded.component.limits.body.as_usize())).await? {
             Ok(body) => body,
-            Err(unread) => return Ok(refusal(&unread)),
+            Err(unread) => return Ok(refusal(loaded, &unread)),
         };
         let kind = parts.headers.remove(CONTENT_TYPE).unwrap_or(BYTES);
         let name = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
@@ -48,8 +51,13 @@ impl Shared {
         call.run(Cause::Request, |mut store, instance| {
             let (given, kind) = (&given, kind.clone());
             Box::pin(async move {
+                let Component { name, limits, .. } = &loaded.component;
                 let result = handler.load(&mut store, &instance)?.call_handle(&mut store, given).await?;
                 let response = match result {
+                    Ok(result) if result.len() > limits.body.as_usize() => {
+                        loaded.account.hit(Limit::Body);
+                        return Err(Reached::new(Limit::Body, name, limits.body).into());
+                    }
                     Ok(result) => answer(StatusCode::OK, kind, result),
                     Err(error) => problem(error),
                 };

@@ -1,12 +1,17 @@
 //! Requests: what a guest is handed, and how its response is gathered.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http_body_util::BodyExt;
+use monopod_core::component::Component;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
+use monopod_core::limit::Limit;
 use monopod_core::name::ComponentName;
+use monopod_core::seen::Kind;
 use monopod_core::unit::Cause;
 use monopod_core::{Body, full};
 use wasmtime::Store;
@@ -16,8 +21,11 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::call::Ran;
-use crate::Shared;
+use super::counted::counted;
 use crate::guest::Guest;
+use crate::load::Loaded;
+use crate::reached::Reached;
+use crate::{Shared, reached};
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -31,15 +39,26 @@ impl Shared {
     ) -> Result<http::Response<Body>, Error> {
         let loaded = self.loaded(component)?;
         match (&loaded.http, &loaded.function) {
-            (Some(_), _) => {}
-            (None, Some(handler)) => return self.function(loaded, handler, request, context).await,
-            (None, None) => return Err(Error::NotServed(component.clone())),
+            (Some(_), _) => counted(loaded, Kind::Request, self.service(loaded, request, context)).await,
+            (None, Some(handler)) => {
+                counted(loaded, Kind::Request, self.function(loaded, handler, request, context)).await
+            }
+            (None, None) => Err(Error::NotServed(component.clone())),
         }
+    }
+
+    /// Calls a component's HTTP handler.
+    async fn service(
+        &self,
+        loaded: &Arc<Loaded>,
+        request: http::Request<Body>,
+        context: &Context,
+    ) -> Result<http::Response<Body>, Error> {
         let call = self.enter(loaded, context).await?;
         let (parts, body) = request.into_parts();
         let body = match call.in_time(read(body, loaded.component.limits.body.as_usize())).await? {
             Ok(body) => body,
-            Err(unread) => return Ok(refusal(&unread)),
+            Err(unread) => return Ok(refusal(loaded, &unread)),
         };
         let parts = prepare(parts, loaded.authority.clone(), &call.context);
         call.run(Cause::Request, |store, instance| {
@@ -73,7 +92,7 @@ async fn answer(
     instance: Instance,
     request: http::Request<Bytes>,
 ) -> Ran<http::Response<Body>> {
-    let limit = store.data().loaded.component.limits.body.as_usize();
+    let loaded = store.data().loaded.clone();
     let (send, receive) = tokio::sync::oneshot::channel();
     let guest = async {
         let result = handle(&mut store, &instance, request, send).await;
@@ -82,7 +101,7 @@ async fn answer(
         let unit = store.into_data().unit;
         result.map(|()| unit)
     };
-    let (unit, response) = futures_util::future::join(guest, gather(receive, limit)).await;
+    let (unit, response) = futures_util::future::join(guest, gather(receive, &loaded)).await;
     // A trap explains a missing answer, not the other way round.
     let unit = unit?;
     Ok((response?, unit))
@@ -108,18 +127,21 @@ async fn handle(
 /// The response the guest set, read while the guest still writes it.
 async fn gather(
     response: tokio::sync::oneshot::Receiver<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
-    limit: usize,
+    loaded: &Loaded,
 ) -> wasmtime::Result<http::Response<Body>> {
     let (parts, body) = match response.await {
         Ok(Ok(response)) => response.into_parts(),
         Ok(Err(code)) => return Err(wasmtime::Error::msg(format!("it answered with the error {code:?}"))),
         Err(_) => return Err(wasmtime::Error::msg("it ended without setting a response")),
     };
-    match read(body, limit).await {
+    reached::headers(loaded, &parts.headers)?;
+    let Component { name, limits, .. } = &loaded.component;
+    match read(body, limits.body.as_usize()).await {
         Ok(whole) => Ok(http::Response::from_parts(parts, full(whole))),
-        Err(Unread::TooLarge) => Err(wasmtime::Error::msg(format!(
-            "its response body is larger than {limit} bytes; the limit is `body` in its [limits]"
-        ))),
+        Err(Unread::TooLarge) => {
+            loaded.account.hit(Limit::Body);
+            Err(Reached::new(Limit::Body, name, limits.body).into())
+        }
         Err(Unread::Interrupted) => Err(wasmtime::Error::msg("its response body broke off")),
     }
 }
@@ -156,7 +178,10 @@ where
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-pub(super) fn refusal(unread: &Unread) -> http::Response<Body> {
+pub(super) fn refusal(loaded: &Loaded, unread: &Unread) -> http::Response<Body> {
+    if matches!(unread, Unread::TooLarge) {
+        loaded.account.hit(Limit::Body);
+    }
     let (status, text) = match unread {
         Unread::TooLarge => (
             http::StatusCode::PAYLOAD_TOO_LARGE,

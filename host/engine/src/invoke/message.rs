@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
 use monopod_core::message::{Delivery, Outcome};
+use monopod_core::seen::Kind;
 use monopod_core::unit::Cause;
 
+use super::counted::counted;
 use crate::Shared;
 use crate::bindings::exports::monopod::messaging;
 use crate::bindings::monopod::messaging::types as wit;
@@ -26,9 +28,9 @@ impl Shared {
             depth: 0,
         };
         let cause = Cause::Delivery { id: delivery.id.clone(), message: message.id.clone() };
-        self.enter(loaded, &context)
-            .await?
-            .run(cause, |mut store, instance| {
+        let work = async {
+            let call = self.enter(loaded, &context).await?;
+            call.run(cause, |mut store, instance| {
                 Box::pin(async move {
                     let message = wit::Message {
                         id: message.id.to_string(),
@@ -50,6 +52,8 @@ impl Shared {
                 })
             })
             .await
+        };
+        counted(loaded, Kind::Message, work).await
     }
 }
 

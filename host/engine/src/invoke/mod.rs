@@ -5,6 +5,7 @@
 //! comes back.
 
 mod call;
+mod counted;
 mod function;
 mod http;
 mod message;

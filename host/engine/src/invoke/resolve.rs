@@ -4,9 +4,11 @@ use monopod_core::context::Context;
 use monopod_core::invoke::Error;
 use monopod_core::name::ComponentName;
 use monopod_core::resolve::{Answer, Field, Problem, Value};
+use monopod_core::seen::Kind;
 use monopod_core::unit::Cause;
 
 use super::call;
+use super::counted::{Told, counted};
 use crate::Shared;
 use crate::bindings::exports::monopod::graph::resolver as wit;
 use crate::bindings::monopod::graph::types::Argument;
@@ -15,6 +17,12 @@ impl call::Answer for Answer {
     // Errors at single places are answers; an error of the whole leaves nothing.
     fn commits(&self) -> bool {
         self.is_ok()
+    }
+}
+
+impl Told for Answer {
+    fn failed(&self) -> bool {
+        self.is_err()
     }
 }
 
@@ -27,9 +35,9 @@ impl Shared {
     ) -> Result<Answer, Error> {
         let loaded = self.loaded(component)?;
         let Some(resolver) = &loaded.fields else { return Err(Error::NotServed(component.clone())) };
-        self.enter(loaded, context)
-            .await?
-            .run(Cause::Request, |mut store, instance| {
+        let work = async {
+            let call = self.enter(loaded, context).await?;
+            call.run(Cause::Request, |mut store, instance| {
                 Box::pin(async move {
                     let given = wit::Field {
                         parent_type: field.parent_type.clone(),
@@ -55,6 +63,8 @@ impl Shared {
                 })
             })
             .await
+        };
+        counted(loaded, Kind::Request, work).await
     }
 }
 

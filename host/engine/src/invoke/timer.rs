@@ -5,8 +5,10 @@ use std::time::Instant;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
 use monopod_core::message::{Outcome, Timer};
+use monopod_core::seen::Kind;
 use monopod_core::unit::Cause;
 
+use super::counted::counted;
 use super::message::outcome;
 use crate::Shared;
 use crate::bindings::exports::monopod::timers;
@@ -25,9 +27,9 @@ impl Shared {
             depth: 0,
         };
         let cause = Cause::Timer { id: timer.id.clone(), version: timer.version };
-        self.enter(loaded, &context)
-            .await?
-            .run(cause, |mut store, instance| {
+        let work = async {
+            let call = self.enter(loaded, &context).await?;
+            call.run(cause, |mut store, instance| {
                 Box::pin(async move {
                     let timer = timers::handler::Timer {
                         name: timer.id.name.to_string(),
@@ -41,5 +43,7 @@ impl Shared {
                 })
             })
             .await
+        };
+        counted(loaded, Kind::Timer, work).await
     }
 }

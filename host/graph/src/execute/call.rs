@@ -139,6 +139,10 @@ pub fn failed(error: &invoke::Error, context: &Context) -> Failure {
         invoke::Error::Overloaded { .. } => {
             ours(code::OVERLOADED, "The service has too much to do now; try again.", context)
         }
+        invoke::Error::CircuitOpen { retry_after, .. } => {
+            let text = "The service failed repeatedly and is left alone for a while; try again later.";
+            ours(code::UNAVAILABLE, text, context).with("retryAfter", Json::Large(retry_after.as_secs() + 1))
+        }
         invoke::Error::Store { .. } => {
             ours(code::UNAVAILABLE, "The service cannot keep anything now; try again.", context)
         }
@@ -285,6 +289,13 @@ mod tests {
         for (error, code) in [
             (invoke::Error::Overloaded { component: component.clone(), reason: "secret" }, code::OVERLOADED),
             (invoke::Error::Store { component: component.clone(), source: full }, code::UNAVAILABLE),
+            (
+                invoke::Error::CircuitOpen {
+                    component: component.clone(),
+                    retry_after: std::time::Duration::from_secs(1),
+                },
+                code::UNAVAILABLE,
+            ),
             (invoke::Error::Trapped { component, reason: "secret".to_owned() }, code::UPSTREAM_ERROR),
         ] {
             let failure = failed(&error, &context);

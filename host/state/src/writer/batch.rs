@@ -234,6 +234,8 @@ impl Writer {
             (Ok(_), Meter::Other) => {}
             (Err(Error::Conflict), _) => count(&self.meters.conflicts),
             (Err(Error::Settled), _) => count(&self.meters.settled),
+            // The unit's fault, not the store's.
+            (Err(Error::Refused(_)), _) => {}
             (Err(Error::Unavailable(reason)), _) => {
                 count(&self.meters.failures);
                 self.say(reason);

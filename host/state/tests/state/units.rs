@@ -188,7 +188,7 @@ async fn a_unit_over_a_limit_is_refused_and_leaves_nothing() {
         let mut unit = write("ok", "x");
         change(&mut unit);
         match it.store.commit(unit).await {
-            Err(Error::Unavailable(text)) => assert!(text.contains(says), "{text}"),
+            Err(Error::Refused(text)) => assert!(text.contains(says), "{text}"),
             other => panic!("{says}: {other:?}"),
         }
     };

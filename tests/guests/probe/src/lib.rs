@@ -2,6 +2,9 @@
 //! call it to see what the caller gets, what remains, and that neighbours are unharmed.
 
 #[cfg(target_arch = "wasm32")]
+mod greedy;
+
+#[cfg(target_arch = "wasm32")]
 mod raw;
 
 #[cfg(target_arch = "wasm32")]
@@ -83,6 +86,7 @@ mod probe {
                 (Method::Get, ["spin"]) => spin(),
                 (Method::Get, ["trap"]) => trap(),
                 (Method::Get, ["recurse"]) => text(recurse(0).to_string()),
+                (Method::Get, ["greedy", what, n]) => crate::greedy::run(what, n.parse().unwrap_or(0)),
                 (Method::Get, ["wait"]) => {
                     std::thread::sleep(Duration::from_secs(3_600));
                     text("awake".into())

@@ -1,0 +1,57 @@
+//! Puts together what the rooms count: the figures behind `/admin`, `/metrics`, `monopod ps`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use monopod_core::seen::{self, Attempts, Platform, Source};
+use monopod_engine::Engine;
+use monopod_messaging::{Counters, Messaging};
+use monopod_state::SqliteStore;
+
+/// A page of the write-ahead log, in bytes.
+const PAGE: u64 = 4 << 10;
+
+/// The rooms that count.
+pub struct Rooms {
+    pub name: Arc<str>,
+    pub began: Instant,
+    pub engine: Arc<Engine>,
+    pub store: Arc<SqliteStore>,
+    pub messaging: Arc<Messaging>,
+}
+
+impl Source for Rooms {
+    fn look(&self) -> Platform {
+        let stats = self.store.stats();
+        let timers = self.messaging.timers();
+        let consumers = self.messaging.consumers().into_iter().map(|consumer| seen::Consumer {
+            attempts: attempts(consumer.counters, consumer.in_flight),
+            component: consumer.component,
+            lag: consumer.lag,
+            oldest: consumer.oldest,
+        });
+        Platform {
+            name: self.name.clone(),
+            uptime: self.began.elapsed(),
+            components: self.engine.seen(),
+            state: seen::State {
+                units: stats.units,
+                commits: stats.commits,
+                conflicts: stats.conflicts,
+                failures: stats.failures,
+                published: stats.published,
+                dead_letters: stats.dead_letters,
+                queued: stats.queued,
+                log: stats.log_pages * PAGE,
+            },
+            consumers: consumers.collect(),
+            timers: attempts(timers.counters, timers.in_flight),
+            watchers: self.messaging.watchers(),
+        }
+    }
+}
+
+fn attempts(counters: Counters, in_flight: u64) -> Attempts {
+    let Counters { done, failed, set_back, dead } = counters;
+    Attempts { done, failed, set_back, dead, in_flight }
+}
