@@ -1,5 +1,5 @@
 # Every target is one call of the task program host/xtask; `make help` lists them.
-# Choices (PHOTO, ONCE, SUITE, FULL, PART, NAME) reach it through the environment.
+# Choices (PHOTO, ONCE, SUITE, FULL, PART, NAME, TIME) reach it through the environment.
 cargo := $(or $(shell command -v cargo),$(wildcard $(HOME)/.cargo/bin/cargo),$(error Rust is missing: install it from https://rustup.rs))
 # A target folder of its own, so that the tasks start even while another cargo builds the host,
 # and in the checkout, because another checkout has other tasks.
@@ -8,7 +8,7 @@ built := $(CURDIR)/target/xtask
 quiet := $(if $(wildcard $(built)/task/xtask),--quiet)
 xtask := @$(cargo) run $(quiet) --profile task --package xtask --target-dir $(built) --
 
-.PHONY: help run build guests test check bench image cluster cluster-down
+.PHONY: help run build guests test check bench fuzz image cluster cluster-down
 help: ; $(xtask) help
 run: ; $(xtask) run
 build: ; $(xtask) build
@@ -16,6 +16,7 @@ guests: ; $(xtask) guests
 test: ; $(xtask) test
 check: ; $(xtask) check
 bench: ; $(xtask) bench
+fuzz: ; $(xtask) fuzz
 image: ; $(xtask) image
 cluster: ; $(xtask) cluster
 cluster-down: ; $(xtask) cluster-down

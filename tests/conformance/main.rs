@@ -1,5 +1,5 @@
-//! Other people's test suites and clients against what is ours: what we say of ourselves is not
-//! asked here.
+//! Other people's test suites, clients and components against what is ours: what we say of
+//! ourselves is not asked here.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,3 +10,5 @@
 )]
 
 mod clients;
+mod components;
+mod drafts;

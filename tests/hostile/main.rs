@@ -17,6 +17,8 @@ mod functions;
 mod guests;
 mod limits;
 mod outgoing;
+mod refused;
+mod responses;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -251,22 +253,4 @@ fn starts_at_once_share_a_folder_of_compiled_code() {
     assert_eq!(house.compiled, monopod_engine::Compiled::Cached);
     let left = std::fs::read_dir(folder.path().join("cache")).unwrap().count();
     assert_eq!(left, 2, "the key and the code, nothing half written");
-}
-
-#[tokio::test]
-async fn what_is_not_a_component_is_refused_by_name() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let refused = |bytes: &[u8]| {
-        let file = folder.path().join("code.wasm");
-        std::fs::write(&file, bytes).unwrap();
-        House::try_load(&folder, limits(), file, &monopod_tests::digest(bytes)).err().unwrap().to_string()
-    };
-    let text = refused(b"hello");
-    assert!(text.contains("`probe`") && text.contains("not WebAssembly"), "{text}");
-    let text = refused(b"\0asm\x01\0\0\0");
-    assert!(text.contains("core module") && text.contains("wasm32-wasip2"), "{text}");
-    let text = refused(b"\0asm\x0d\0\x01\0");
-    assert!(text.contains("exports nothing"), "{text}");
-    let text = refused(b"\0asm\x0d\0\x01\0\xff\xff\xff");
-    assert!(text.contains("`probe`"), "{text}");
 }

@@ -14,8 +14,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::random::Random;
 
 /// How long a start may take: with a cold cache every component is compiled, on a busy
-/// machine.
-const START: Duration = Duration::from_secs(120);
+/// machine; one with an interpreter inside takes minutes then.
+const START: Duration = Duration::from_secs(600);
 /// How long a stop in order may take; the platform file's drain time is 20 s.
 const STOP: Duration = Duration::from_secs(40);
 

@@ -13,8 +13,10 @@ pub mod host;
 pub mod kube;
 pub mod nowhere;
 pub mod photo;
+pub mod puppet;
 pub mod random;
 pub mod release;
+pub mod rooms;
 pub mod socket;
 pub mod stream;
 

@@ -36,6 +36,9 @@ pub(crate) struct Guest {
     pub(crate) unit_reads: u32,
     /// Calls to the host so far.
     host_calls: u32,
+    /// Keys at which pages of a listing ended, by the numbers the guest knows them under.
+    pub(crate) cursors: Vec<String>,
+    logs: Output,
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
@@ -73,6 +76,8 @@ impl Guest {
             unit_size: 0,
             unit_reads: 0,
             host_calls: 0,
+            cursors: Vec::new(),
+            logs: Output::new(loaded.clone(), context, "log"),
             wasi: wasi.build(),
             table,
             http: fields(limits),
@@ -135,6 +140,15 @@ fn fields(limits: &Limits) -> WasiHttpCtx {
     let mut http = WasiHttpCtx::new();
     http.set_field_size_limit(limits.header_size.as_usize() + many(limits.headers) * HEADER_OVERHEAD);
     http
+}
+
+impl Guest {
+    /// A line of the component's log. `level` is one of those a printed line may begin with.
+    pub(crate) fn log(&self, level: &str, text: &str) {
+        // One line, whatever the guest put into it: the next would have no level.
+        let text = text.replace(['\n', '\r'], " ");
+        self.logs.print(format!("{level}: {text}\n").as_bytes());
+    }
 }
 
 impl WasiView for Guest {

@@ -11,6 +11,7 @@ mod allowance;
 mod bindings;
 mod cache;
 mod capability;
+mod examine;
 mod guest;
 mod instances;
 mod invoke;
@@ -31,8 +32,10 @@ use monopod_core::name::ComponentName;
 use monopod_core::outgoing::Outgoing;
 use monopod_core::seen;
 use monopod_core::store::Store;
+use runtime::Kind;
 
 pub use cache::Compiled;
+pub use examine::{Bound, Problem, Refusal, bounds, check};
 
 /// What the engine needs from its surroundings.
 pub struct Settings {
@@ -75,31 +78,13 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// Not a component, or one the engine does not accept.
-    #[error("component `{component}` cannot be loaded: {reason}")]
-    Invalid {
-        /// Which.
-        component: ComponentName,
-        /// What is wrong with it, and the fix.
-        reason: String,
-    },
-    /// It exports nothing that this host calls.
-    #[error(
-        "component `{0}` exports nothing that is served here\n  fix: export wasi:http/incoming-handler@0.2, monopod:function/handler@0.1.0, monopod:messaging/handler@0.1.0, monopod:timers/handler@0.1.0 or monopod:graph/resolver@0.1.0"
-    )]
-    NothingServed(ComponentName),
-    /// It is given messages or timers but has no handler for them.
-    #[error(
-        "component `{component}` is granted {what}, but does not export {export}\n  fix: export it, or remove the grant"
-    )]
-    NoHandler {
-        /// Which.
-        component: ComponentName,
-        /// What it is granted.
-        what: &'static str,
-        /// What would handle it.
-        export: &'static str,
-    },
+    /// Components that do not run here: all of them, with everything that is wrong.
+    #[error("{}", told(.0))]
+    Refused(Vec<Refusal>),
+}
+
+fn told(refused: &[Refusal]) -> String {
+    refused.iter().map(Refusal::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The components that run here, ready to be called.
@@ -128,28 +113,54 @@ pub struct Report {
 }
 
 impl Engine {
-    /// Compiles (or takes from the cache) and links every component. Blocks for as
-    /// long as compiling takes; call it from a thread that may.
+    /// Compiles (or takes from the cache) and links every component, or refuses all at once with
+    /// everything that is wrong with any. Blocks for as long as compiling takes; call it from a
+    /// thread that may.
     pub fn load(settings: Settings, components: Vec<Component>) -> Result<(Self, Vec<Report>), Error> {
-        let engine = runtime::engine(&components)?;
-        let cache = cache::Cache::open(settings.cache, &engine)?;
-        let linker = capability::linker(&engine).map_err(|e| Error::Engine(format!("{e:#}")))?;
+        let mut refused = Vec::new();
+        let (mut plain, mut concurrent) = (Vec::new(), Vec::new());
+        for component in components {
+            match kind(&component) {
+                Ok(Kind::Plain) => plain.push(component),
+                Ok(Kind::Concurrent) => concurrent.push(component),
+                Err(problem) => {
+                    refused.push(Refusal { component: component.name, problems: vec![problem] });
+                }
+            }
+        }
         let mut loaded = HashMap::new();
         let mut reports = Vec::new();
-        for (component, compiled) in load::all(&engine, &cache, &linker, components, &settings.progress)? {
-            let name = component.component.name.clone();
-            reports.push(Report { component: name.clone(), compiled });
-            loaded.insert(name, Arc::new(component));
+        let mut engines = Vec::new();
+        let mut caches = Vec::new();
+        // An engine of its own for WASI 0.3, and only where a component needs it.
+        let groups = [(Kind::Plain, plain), (Kind::Concurrent, concurrent)];
+        for (kind, components) in groups.into_iter().filter(|(_, components)| !components.is_empty()) {
+            let engine = runtime::engine(kind, &components)?;
+            let cache = cache::Cache::open(settings.cache.clone(), &engine)?;
+            let linker = capability::linker(&engine, kind).map_err(|e| Error::Engine(format!("{e:#}")))?;
+            let all = load::all(&engine, &cache, &linker, components, &settings.progress)?;
+            refused.extend(all.refused);
+            for (component, compiled) in all.ready {
+                let name = component.component.name.clone();
+                reports.push(Report { component: name.clone(), compiled });
+                loaded.insert(name, Arc::new(component));
+            }
+            engines.push(engine);
+            caches.push(cache);
+        }
+        if !refused.is_empty() {
+            refused.sort_by(|a, b| a.component.cmp(&b.component));
+            return Err(Error::Refused(refused));
         }
         // Nobody waits for it, and a process that ends meanwhile has lost nothing.
         let tidy = std::thread::Builder::new().name("prune".into()).spawn(move || {
             priority::lower();
-            cache.prune();
+            cache::prune(&caches);
         });
         if let Err(error) = tidy {
             tracing::debug!(%error, "old compiled code is not looked for");
         }
-        let ticker = ticker::Ticker::start(engine);
+        let ticker = ticker::Ticker::start(engines);
         let shared = Arc::new_cyclic(|this| Shared {
             components: loaded,
             store: settings.store,
@@ -174,4 +185,10 @@ impl Engine {
         seen.sort_by(|a, b| a.name.cmp(&b.name));
         seen
     }
+}
+
+/// Which engine a component runs in.
+fn kind(component: &Component) -> Result<Kind, Problem> {
+    let found = examine::scan(&examine::read(component)?, component)?;
+    Ok(if found.concurrent { Kind::Concurrent } else { Kind::Plain })
 }

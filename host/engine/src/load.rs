@@ -9,15 +9,27 @@ use monopod_core::limit::Limit;
 use monopod_core::seen;
 use rayon::prelude::*;
 use wasmtime::Engine;
-use wasmtime::component::{Component as Code, InstancePre, Linker};
-use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as http;
+use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
+use wasmtime::component::{Component as Code, ComponentNamedList, InstancePre, Lift, Linker, Lower};
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as p2;
+use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler as p3;
 
 use crate::account::Account;
 use crate::bindings::exports::monopod::{function, graph, messaging, timers};
+use crate::bindings::monopod::graph::types as values;
+use crate::bindings::monopod::messaging::types as wit;
 use crate::cache::{Cache, Compiled};
+use crate::examine::{Problem, Refusal, imports};
 use crate::guest::Guest;
 use crate::instances::Places;
 use crate::{Error, Progress};
+
+const P2: &str = "wasi:http/incoming-handler@0.2.12";
+const P3: &str = "wasi:http/handler@0.3.0";
+const FUNCTION: &str = "monopod:function/handler@0.1.0";
+const MESSAGES: &str = "monopod:messaging/handler@0.1.0";
+const FIELDS: &str = "monopod:graph/resolver@0.1.0";
+const TIMERS: &str = "monopod:timers/handler@0.1.0";
 
 /// A component that is ready.
 pub(crate) struct Loaded {
@@ -27,7 +39,7 @@ pub(crate) struct Loaded {
     /// Its settings, in the shape WASI wants them.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) instance: InstancePre<Guest>,
-    pub(crate) http: Option<http::GuestIndices>,
+    pub(crate) http: Option<Http>,
     pub(crate) function: Option<function::handler::GuestIndices>,
     pub(crate) messages: Option<messaging::handler::GuestIndices>,
     pub(crate) timers: Option<timers::handler::GuestIndices>,
@@ -72,6 +84,18 @@ impl Loaded {
     }
 }
 
+/// How a component answers requests.
+pub(crate) enum Http {
+    P2(p2::GuestIndices),
+    P3(p3::GuestIndices),
+}
+
+/// What became of components that belong to one engine.
+pub(crate) struct All {
+    pub(crate) ready: Vec<(Loaded, Compiled)>,
+    pub(crate) refused: Vec<Refusal>,
+}
+
 /// Makes all components ready, in their order. What is cached is loaded on all cores at once;
 /// what is not is compiled one after another, because the compiler uses every core for one already.
 pub(crate) fn all(
@@ -80,7 +104,7 @@ pub(crate) fn all(
     linker: &Linker<Guest>,
     components: Vec<Component>,
     progress: &dyn Fn(Progress<'_>),
-) -> Result<Vec<(Loaded, Compiled)>, Error> {
+) -> Result<All, Error> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(cores.min(components.len()))
@@ -91,52 +115,64 @@ pub(crate) fn all(
         threads.install(|| components.par_iter().map(|component| cache.cached(engine, component)).collect());
     let of = cached.iter().filter(|code| code.is_none()).count();
     let mut number = 0;
-    let mut ready = Vec::with_capacity(components.len());
+    let mut refused = Vec::new();
+    let mut coded = Vec::with_capacity(components.len());
     for (component, code) in components.into_iter().zip(cached) {
-        ready.push(match code {
-            Some(code) => (component, code, Compiled::Cached),
-            None => {
-                number += 1;
-                progress(Progress { component: &component.name, number, of });
-                let code = cache.compile(engine, &component)?;
-                (component, code, Compiled::Now)
-            }
-        });
+        if let Some(code) = code {
+            coded.push((component, code, Compiled::Cached));
+            continue;
+        }
+        number += 1;
+        progress(Progress { component: &component.name, number, of });
+        match cache.compile(engine, &component) {
+            Ok(code) => coded.push((component, code, Compiled::Now)),
+            Err(problem) => refused.push(Refusal { component: component.name, problems: vec![problem] }),
+        }
     }
-    let link = |(component, code, compiled)| Ok((link(linker, code, component)?, compiled));
-    threads.install(|| ready.into_par_iter().map(link).collect())
+    let link = |(component, code, compiled): (Component, Code, Compiled)| {
+        let name = component.name.clone();
+        match link(engine, linker, &code, component) {
+            Ok(loaded) => Ok((loaded, compiled)),
+            Err(problems) => Err(Refusal { component: name, problems }),
+        }
+    };
+    let linked: Vec<_> = threads.install(|| coded.into_par_iter().map(link).collect());
+    let mut ready = Vec::with_capacity(linked.len());
+    for one in linked {
+        match one {
+            Ok(loaded) => ready.push(loaded),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    Ok(All { ready, refused })
 }
 
-fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Loaded, Error> {
-    let instance = linker.instantiate_pre(&code).map_err(|e| Error::Invalid {
-        component: component.name.clone(),
-        reason: format!(
-            "{e:#}\n  fix: no host capability of that name and shape is offered; see wit/ for those that are"
-        ),
+/// Links the code, or says everything for which it cannot be.
+fn link(
+    engine: &Engine,
+    linker: &Linker<Guest>,
+    code: &Code,
+    component: Component,
+) -> Result<Loaded, Vec<Problem>> {
+    let outline = code.component_type();
+    let refused = imports::judge(outline.imports(engine).map(|(name, _)| name), &component);
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    let instance = linker.instantiate_pre(code).map_err(|error| {
+        vec![Problem::new(
+            // The message names the import, and under it the function that differs.
+            format!("no host offers an import in the shape it wants: {error:#}"),
+            "build it against the released WIT of that package; what is offered here stands in wit/",
+        )]
     })?;
-    // An export that is missing or of another shape is an error of `new`; of another
-    // shape with the right name never gets past the linker's type check of its imports,
-    // so missing is all it can mean.
-    let http = http::GuestIndices::new(&instance).ok();
-    let function = function::handler::GuestIndices::new(&instance).ok();
-    let messages = messaging::handler::GuestIndices::new(&instance).ok();
-    let timers = timers::handler::GuestIndices::new(&instance).ok();
-    let fields = graph::resolver::GuestIndices::new(&instance).ok();
-
-    if http.is_none() && function.is_none() && messages.is_none() && timers.is_none() && fields.is_none() {
-        return Err(Error::NothingServed(component.name));
-    }
-    let no_handler = |what, export| Error::NoHandler { component: component.name.clone(), what, export };
-    if !component.grants.consume.is_empty() && messages.is_none() {
-        return Err(no_handler("topics to consume", "monopod:messaging/handler@0.1.0"));
-    }
-    if component.grants.timers && timers.is_none() {
-        return Err(no_handler("timers", "monopod:timers/handler@0.1.0"));
-    }
+    let served = Served::of(code, &instance)?;
+    served.suits(engine, code, &component)?;
+    let Served { http, function, messages, timers, fields } = served;
     // Names have only characters that hosts may have.
-    let authority = format!("{}.internal", component.name)
-        .parse()
-        .map_err(|error| Error::Engine(format!("component `{}`: {error}", component.name)))?;
+    let authority = format!("{}.internal", component.name).parse().map_err(|error| {
+        vec![Problem::new(format!("its name cannot be a host's: {error}"), "give it another name")]
+    })?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let places = Places::new(component.limits.concurrency);
     let account = Account::new(&component.limits);
@@ -155,4 +191,134 @@ fn link(linker: &Linker<Guest>, code: Code, component: Component) -> Result<Load
         account,
         unlogged,
     })
+}
+
+/// What of its exports this host calls.
+struct Served {
+    http: Option<Http>,
+    function: Option<function::handler::GuestIndices>,
+    messages: Option<messaging::handler::GuestIndices>,
+    timers: Option<timers::handler::GuestIndices>,
+    fields: Option<graph::resolver::GuestIndices>,
+}
+
+impl Served {
+    fn of(code: &Code, pre: &InstancePre<Guest>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut look = |interface, function, fits: fn(&Code, &ComponentFunc) -> bool| {
+            let function = exported(code, interface, function)?;
+            if function.as_ref().is_some_and(|function| fits(code, function)) {
+                return Some(());
+            }
+            problems.push(Problem::new(
+                format!("it exports `{interface}` in another shape than is called here"),
+                "build it against the released WIT of that package; ours stands in wit/",
+            ));
+            None
+        };
+        // A component may have both; then the newer is meant.
+        let p3 = look(P3, "handle", |_, function| p3_shape(function));
+        let p2 = look(P2, "handle", |_, function| p2_shape(function));
+        let function = look(FUNCTION, "handle", typed::<(&function::handler::Call,), Given>);
+        let messages = look(MESSAGES, "handle", typed::<(&wit::Message,), (wit::Outcome,)>);
+        let timers = look(TIMERS, "fire", typed::<(&timers::handler::Timer,), (wit::Outcome,)>);
+        let fields = look(FIELDS, "resolve", typed::<(&graph::resolver::Field,), Resolved>);
+        let http = match (p3, p2) {
+            (Some(()), _) => p3::GuestIndices::new(pre).ok().map(Http::P3),
+            (None, Some(())) => p2::GuestIndices::new(pre).ok().map(Http::P2),
+            (None, None) => None,
+        };
+        let served = Self {
+            http,
+            function: function.and_then(|()| function::handler::GuestIndices::new(pre).ok()),
+            messages: messages.and_then(|()| messaging::handler::GuestIndices::new(pre).ok()),
+            timers: timers.and_then(|()| timers::handler::GuestIndices::new(pre).ok()),
+            fields: fields.and_then(|()| graph::resolver::GuestIndices::new(pre).ok()),
+        };
+        if problems.is_empty() { Ok(served) } else { Err(problems) }
+    }
+
+    /// Whether it serves something, and all that the platform file gives it.
+    fn suits(&self, engine: &Engine, code: &Code, component: &Component) -> Result<(), Vec<Problem>> {
+        let requests = self.http.is_some() || self.function.is_some() || self.fields.is_some();
+        if !requests && self.messages.is_none() && self.timers.is_none() {
+            let outline = code.component_type();
+            let names: Vec<String> = outline
+                .exports(engine)
+                .filter(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
+                .take(MAX_NAMED)
+                .map(|(name, _)| format!("`{}`", name.escape_debug()))
+                .collect();
+            let found = if names.is_empty() { String::new() } else { format!(": only {}", names.join(", ")) };
+            return Err(vec![Problem::new(
+                format!("it exports nothing that is served here{found}"),
+                format!(
+                    "export wasi:http/incoming-handler@0.2, wasi:http/handler@0.3, {FUNCTION}, {MESSAGES}, {TIMERS} or {FIELDS}"
+                ),
+            )]);
+        }
+        let mut problems = Vec::new();
+        let mut unhandled = |what, export| {
+            problems.push(Problem::new(
+                format!("it is granted {what}, but does not export {export}"),
+                "export it, or remove the grant",
+            ));
+        };
+        if !component.grants.consume.is_empty() && self.messages.is_none() {
+            unhandled("topics to consume", MESSAGES);
+        }
+        if component.grants.timers && self.timers.is_none() {
+            unhandled("timers", TIMERS);
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// What a function gives back.
+type Given = (Result<Vec<u8>, function::handler::Error>,);
+
+/// What a resolver gives back: for each parent its value, or why there is none.
+type Resolved = (Result<Vec<Result<values::Value, values::Problem>>, values::Problem>,);
+
+/// How many exports a message names: enough to see what was built, few enough for a terminal.
+const MAX_NAMED: usize = 10;
+
+/// A function of an exported interface; the outer none where there is no such interface. Any
+/// release of the same minor version is found.
+fn exported(code: &Code, interface: &str, function: &str) -> Option<Option<ComponentFunc>> {
+    let interface = code.get_export_index(None, interface)?;
+    Some(match code.get_export(Some(&interface), function) {
+        Some((ComponentItem::ComponentFunc(function), _)) => Some(function),
+        _ => None,
+    })
+}
+
+/// Whether a function has the types of our bindings.
+fn typed<P, R>(code: &Code, function: &ComponentFunc) -> bool
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    function.typecheck::<P, R>(&code.component_type().instance_type()).is_ok()
+}
+
+// The resources in these two are the host's, which the linker has compared already.
+
+fn p2_shape(function: &ComponentFunc) -> bool {
+    let resources = function.params().all(|(_, kind)| matches!(kind, Type::Own(_)));
+    !function.async_() && function.params().len() == 2 && resources && function.results().len() == 0
+}
+
+fn p3_shape(function: &ComponentFunc) -> bool {
+    let mut params = function.params().map(|(_, kind)| kind);
+    let mut results = function.results();
+    let result = |kind: Type| match kind {
+        Type::Result(result) => {
+            matches!(result.ok(), Some(Type::Own(_))) && matches!(result.err(), Some(Type::Variant(_)))
+        }
+        _ => false,
+    };
+    function.async_()
+        && matches!((params.next(), params.next()), (Some(Type::Own(_)), None))
+        && results.next().is_some_and(result)
 }

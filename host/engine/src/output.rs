@@ -51,6 +51,13 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Takes what was printed; whole lines of it are logged at once.
+    pub(crate) fn print(&self, bytes: &[u8]) {
+        self.inner.write(bytes);
+    }
+}
+
 impl Inner {
     fn write(&self, bytes: &[u8]) {
         let Ok(mut buffer) = self.buffer.lock() else { return };

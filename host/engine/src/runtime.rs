@@ -19,7 +19,16 @@ const TABLES: u32 = 20_000;
 /// The stack that host and guest share while one call runs.
 const ASYNC_STACK: usize = 1 << 20;
 
-pub(crate) fn engine(components: &[Component]) -> Result<Engine, Error> {
+/// What an engine is made for. Compiled code and types of one are strangers to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// WASI 0.2: the quick one.
+    Plain,
+    /// Asynchronous functions, streams and futures, as in WASI 0.3.
+    Concurrent,
+}
+
+pub(crate) fn engine(kind: Kind, components: &[Component]) -> Result<Engine, Error> {
     let memory = components.iter().map(|c| c.limits.memory.as_usize()).max().unwrap_or(0);
     let tables = components.iter().map(|c| c.limits.tables).fold(TABLES, u32::max);
     let wanted: u32 = components.iter().map(|c| c.limits.concurrency).fold(0, u32::saturating_add);
@@ -46,7 +55,8 @@ pub(crate) fn engine(components: &[Component]) -> Result<Engine, Error> {
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_component_model(true)
         // Only WASI 0.3 needs it, and it costs 1.5 microseconds for each fresh call.
-        .concurrency_support(false)
+        .concurrency_support(kind == Kind::Concurrent)
+        .wasm_component_model_async(kind == Kind::Concurrent)
         .epoch_interruption(true)
         .memory_init_cow(true)
         .max_wasm_stack(STACK.as_usize())

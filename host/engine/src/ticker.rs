@@ -1,5 +1,5 @@
-//! The clock that interrupts guests: one thread that advances the engine's epoch
-//! while guests run, and sleeps when none do.
+//! The clock that interrupts guests: one thread that advances the engines' epochs
+//! while guests run, and sleeps when none do. One thread for all engines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,14 +25,14 @@ struct State {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: wasmtime::Engine) -> Self {
+    pub(crate) fn start(engines: Vec<wasmtime::Engine>) -> Self {
         let state = Arc::new(State {
             running: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         let shared = state.clone();
-        let spawned = std::thread::Builder::new().name("epoch".into()).spawn(move || run(&shared, &engine));
+        let spawned = std::thread::Builder::new().name("epoch".into()).spawn(move || run(&shared, &engines));
         let thread = match spawned {
             Ok(handle) => Some(handle.thread().clone()),
             // Without it guests are not interrupted, but calls still end at their deadline
@@ -74,12 +74,12 @@ impl Drop for Running<'_> {
     }
 }
 
-fn run(state: &State, engine: &wasmtime::Engine) {
+fn run(state: &State, engines: &[wasmtime::Engine]) {
     let mut idle = 0;
     while !state.stop.load(Ordering::SeqCst) {
         std::thread::park_timeout(TICK);
         if state.running.load(Ordering::SeqCst) > 0 {
-            engine.increment_epoch();
+            engines.iter().for_each(wasmtime::Engine::increment_epoch);
             idle = 0;
             continue;
         }

@@ -60,7 +60,7 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
     }
 
     let size = opened.values().map(|bundle| bundle.size).sum();
-    let components = plan.components.iter().filter_map(|(name, planned)| {
+    let component = |(name, planned): (&ComponentName, &monopod_config::Component)| {
         let bundle = opened.get(name)?;
         Some(Component {
             name: name.clone(),
@@ -72,8 +72,24 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
             grants: planned.grants.clone(),
             limits: planned.limits.clone(),
         })
-    });
-    Ok(Platform { components: components.collect(), schema, size, plan })
+    };
+    let components: Vec<Component> = plan.components.iter().filter_map(component).collect();
+    let refused: Vec<Diagnostic> =
+        monopod_engine::check(&components).iter().flat_map(|refusal| about(&plan, refusal)).collect();
+    if !refused.is_empty() {
+        return Err(Failed::Mistakes(refused));
+    }
+    Ok(Platform { components, schema, size, plan })
+}
+
+/// What the engine holds against a component, at the place where the file names its bundle.
+fn about(plan: &Plan, refusal: &monopod_engine::Refusal) -> Vec<Diagnostic> {
+    let name = &refusal.component;
+    let one = |problem: &monopod_engine::Problem| {
+        let message = format!("component `{name}` cannot be loaded: {}", problem.what);
+        plan.about_bundle(name, message, Some(problem.fix.clone()))
+    };
+    refusal.problems.iter().map(one).collect()
 }
 
 fn bundles_folder(plan: &Plan, file: &Path) -> PathBuf {

@@ -17,6 +17,8 @@ mod choice;
 mod cluster;
 mod debian;
 mod examples;
+mod foreign;
+mod fuzz;
 mod guests;
 mod image;
 mod json;
@@ -49,6 +51,9 @@ make check              format, lints, licences, advisories, architecture arrows
   PART=\"format arrows\"  only these
 make bench              figures, as a table and as target/bench.jsonl
   NAME=spine            only this one
+make fuzz               inputs that nobody would write, against what reads them
+  NAME=loader           only this one: loader, response, platform
+  TIME=10m              how long for each (1m)
 make image              the host and the bundles as images, in target/images
 make cluster            a Kubernetes of one node from packages, with the chart installed
   CONTEXT=name          in the cluster of this context of kubectl instead; current: of its current one
@@ -96,6 +101,7 @@ fn dispatch(command: Option<&str>) -> Result<()> {
         Some("test") => test::run(&Place::find()?),
         Some("check") => check::run(&Place::find()?),
         Some("bench") => bench::run(&Place::find()?),
+        Some("fuzz") => fuzz::run(&Place::find()?),
         Some("image") => image::run(&Place::find()?),
         Some("cluster") => cluster::up(&Place::find()?),
         Some("cluster-down") => cluster::down(&Place::find()?),
@@ -106,7 +112,7 @@ fn dispatch(command: Option<&str>) -> Result<()> {
             Ok(())
         }
         Some(other) => bail!(
-            "`{other}` is not a command: run, build, guests, test, check, bench, image, cluster, cluster-down, help"
+            "`{other}` is not a command: run, build, guests, test, check, bench, fuzz, image, cluster, cluster-down, help"
         ),
     }
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Some twenty small packages; a registry that takes longer does not answer.
-const LIMIT: Duration = Duration::from_secs(300);
+/// Up to some hundred and fifty packages; a registry that takes longer does not answer.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// The `node_modules` of the lock file in `folder`, installed if they are not there yet.
 pub fn install(place: &Place, folder: &Path, step: &mut Step) -> Result<PathBuf> {

@@ -36,6 +36,11 @@ pub fn packages(suite: &str) -> Option<&'static str> {
     (suite == "conformance").then_some("tests/conformance/clients")
 }
 
+/// Whether a suite runs components made by other people's tools.
+pub fn foreign(suite: &str) -> bool {
+    suite == "conformance"
+}
+
 /// All suites, in the order in which they are run: quick ones first, then as `Cargo.toml` of
 /// the tests has them. `metadata` is cargo's, of the host's workspace.
 pub fn all(metadata: &Value) -> Vec<String> {

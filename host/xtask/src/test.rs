@@ -7,7 +7,7 @@ use crate::place::Place;
 use crate::process::{self, Ending, Event};
 use crate::suites::{self, CRATE, UNIT};
 use crate::ui::{self, Step};
-use crate::{Told, cargo, debian, examples, json, npm, run, switch, words};
+use crate::{Told, cargo, debian, examples, foreign, json, npm, run, switch, words};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -129,9 +129,10 @@ fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&Pat
     let mut step = Step::begin(suite);
     let brought = bring(place, suite, &mut step).and_then(|modules| {
         let ground = Ground::of(suite, place, host.map(PathBuf::as_path), &mut step)?;
-        Ok((modules, ground))
+        let foreign = suites::foreign(suite).then(|| foreign::build(place, &mut step)).transpose()?;
+        Ok((modules, ground, foreign))
     });
-    let (modules, ground) = match brought {
+    let (modules, ground, foreign) = match brought {
         Ok(brought) => brought,
         Err(why) => {
             // Where everything is meant to be had, its absence is a failure; elsewhere a remark.
@@ -156,6 +157,9 @@ fn run_suite(place: &Place, suite: &str, programs: &[Program], host: Option<&Pat
         }
         if let Some(modules) = &modules {
             command.env("MONOPOD_NPM", modules);
+        }
+        if let Some(foreign) = &foreign {
+            command.env("MONOPOD_FOREIGN", foreign);
         }
         ground.tell(place, &mut command);
         total.add(run_program(&program.name, &mut command, &mut step, &total)?);

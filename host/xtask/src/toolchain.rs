@@ -62,7 +62,7 @@ const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 const WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
 
 /// Where the installed toolchain keeps `rust-lld`, `wasm-ld` and `wasm-component-ld`.
-fn linkers(sysroot: &Path) -> [PathBuf; 2] {
+pub fn linkers(sysroot: &Path) -> [PathBuf; 2] {
     let bin = sysroot.join("lib/rustlib").join(host_triple()).join("bin");
     [bin.clone(), bin.join("gcc-ld")]
 }

@@ -19,8 +19,8 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use monopod_core::component::Component;
@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component as Code;
 
+use crate::examine::{self, Problem};
 use crate::{Error, priority};
 use seal::Seal;
 
@@ -64,31 +65,23 @@ impl Cache {
         Ok(Self { seal, compatibility: compatibility(engine), used: Mutex::default(), folder })
     }
 
-    /// Removes what is no longer needed. Takes some milliseconds; to be called once all is loaded.
-    pub(crate) fn prune(&self) {
-        let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
-        prune::prune(&self.folder, &used);
-    }
-
     /// The component's code, if it is here and sound.
     pub(crate) fn cached(&self, engine: &Engine, component: &Component) -> Option<Code> {
         self.load(engine, &self.name(component), component)
     }
 
     /// Compiles the component and puts its code here.
-    pub(crate) fn compile(&self, engine: &Engine, component: &Component) -> Result<Code, Error> {
-        let invalid = |reason: String| Error::Invalid { component: component.name.clone(), reason };
-        let wasm = fs::read(&component.wasm).map_err(|e| {
-            invalid(format!("{}: {e}\n  fix: build the bundle again", component.wasm.display()))
-        })?;
+    pub(crate) fn compile(&self, engine: &Engine, component: &Component) -> Result<Code, Problem> {
+        let wasm = examine::read(component)?;
         let found = format!("sha256:{}", hex::encode(Sha256::digest(&wasm)));
         if found != component.digest {
-            return Err(invalid(format!(
-                "{} was changed since its bundle was opened: its digest is {found}\n  fix: start again",
-                component.wasm.display()
-            )));
+            let file = component.wasm.display();
+            let what = format!("{file} was changed since its bundle was opened: its digest is {found}");
+            return Err(Problem::new(what, "start again"));
         }
-        let compiled = compile(engine, &wasm).map_err(|e| invalid(explain(&wasm, &e)))?;
+        // What is compiled is what was looked at: the file may have been another one before.
+        examine::scan(&wasm, component)?;
+        let compiled = compile(engine, wasm)?;
         let name = self.name(component);
         if let Err(error) = self.store(&name, &compiled) {
             // The next start compiles again; this one goes on.
@@ -96,7 +89,7 @@ impl Cache {
         } else if let Some(code) = self.load(engine, &name, component) {
             return Ok(code);
         }
-        deserialize(engine, &compiled).map_err(|e| invalid(format!("{e:#}")))
+        deserialize(engine, &compiled).map_err(|error| invalid(&error))
     }
 
     fn name(&self, component: &Component) -> String {
@@ -151,6 +144,17 @@ impl Cache {
     }
 }
 
+/// Removes what is no longer needed of a folder that these share. Takes some milliseconds; to be
+/// called once all is loaded.
+pub(crate) fn prune(caches: &[Cache]) {
+    let Some(first) = caches.first() else { return };
+    let mut used = HashSet::new();
+    for cache in caches {
+        used.extend(cache.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default());
+    }
+    prune::prune(&first.folder, &used);
+}
+
 /// A name beside `file` that nobody else writes to.
 fn temporary(file: &Path) -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -167,15 +171,51 @@ fn touch(file: &File) {
     }
 }
 
+/// How long compiling one component may take, on a machine that is busy with other things; the
+/// largest that a known toolchain makes takes a minute of one core. It cannot be interrupted, so
+/// after this it is given up: its threads go on until they are done, for nobody. What bounds them
+/// is the size of what they compile.
+const MAX_COMPILE: Duration = Duration::from_secs(10 * 60);
+/// Deep enough for functions as deeply nested as the bound on their size lets them be.
+const COMPILE_STACK: usize = 16 << 20;
+
 /// Compiles with threads of its own: with them goes what the compiler needed. rayon's common pool
 /// would live on and keep some 50 MB for its next work, of which there is none.
-fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
-    let threads = rayon::ThreadPoolBuilder::new()
-        .thread_name(|at| format!("compile-{at}"))
-        // What is served meanwhile comes first.
-        .start_handler(|_| priority::lower())
-        .build()?;
-    threads.install(|| engine.precompile_component(wasm))
+fn compile(engine: &Engine, wasm: Vec<u8>) -> Result<Vec<u8>, Problem> {
+    let (done, result) = mpsc::channel();
+    let engine = engine.clone();
+    let work = move || {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .thread_name(|at| format!("compile-{at}"))
+            .stack_size(COMPILE_STACK)
+            // What is served meanwhile comes first.
+            .start_handler(|_| priority::lower())
+            .build();
+        let compiled = match threads {
+            Ok(threads) => threads.install(|| engine.precompile_component(&wasm)),
+            Err(error) => Err(error.into()),
+        };
+        // Nobody listens any more when it took too long.
+        let _ = done.send(compiled);
+    };
+    let spawned = std::thread::Builder::new().name("compile".into()).spawn(work);
+    spawned.map_err(|error| Problem::new(format!("no thread to compile it: {error}"), "start again"))?;
+    match result.recv_timeout(MAX_COMPILE) {
+        Ok(compiled) => compiled.map_err(|error| invalid(&error)),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Problem::new(
+            format!("compiling it took longer than {} minutes", MAX_COMPILE.as_secs() / 60),
+            "build it smaller, for release and without debug information, or split it",
+        )),
+        // The thread ended without an answer: the compiler panicked.
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(Problem::new("the compiler failed over it", "build it with other tools, and report this"))
+        }
+    }
+}
+
+/// The compiler's own word.
+fn invalid(error: &wasmtime::Error) -> Problem {
+    Problem::new(format!("it is not valid: {error:#}"), "build it with tools for WASI 0.2 or 0.3")
 }
 
 /// Maps the very file that was checked: by its descriptor, because another may have its name by now.
@@ -203,15 +243,4 @@ fn compatibility(engine: &Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{:016x}", hasher.finish())
-}
-
-/// Says what was given instead of a component, where that can be told.
-fn explain(wasm: &[u8], error: &wasmtime::Error) -> String {
-    match wasm.get(..8) {
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
-            "it is a core module, not a component\n  fix: build for the target wasm32-wasip2".into()
-        }
-        Some([0, b'a', b's', b'm', ..]) => format!("{error:#}"),
-        _ => "it is not WebAssembly\n  fix: build the bundle again".into(),
-    }
 }

@@ -5,6 +5,7 @@
 //! grant first, and one line in [`linker`].
 
 mod blobs;
+pub(crate) mod drafts;
 pub(crate) mod http;
 mod identity;
 mod messaging;
@@ -18,21 +19,27 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::monopod;
 use crate::guest::Guest;
+use crate::runtime::Kind;
 
-/// A linker with everything this host offers. Whether a component may use it is decided
-/// by its grants, at each call.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+/// A linker with everything this host offers: what `examine/offers.rs` lists. Whether a component
+/// may use it is decided by its grants: at load for a whole interface, at each call for the rest.
+pub(crate) fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     // The standard library of most languages imports all of it. Nothing of the machine is
     // reachable through it: no folder is opened, sockets refuse, arguments are empty.
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    if kind == Kind::Concurrent {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    }
     monopod::identity::caller::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     monopod::state::buckets::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     monopod::messaging::types::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     monopod::messaging::publisher::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     monopod::timers::timers::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     monopod::blobs::blobs::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    drafts::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

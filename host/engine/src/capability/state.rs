@@ -23,7 +23,7 @@ impl From<store::Error> for Error {
 }
 
 impl Guest {
-    fn bucket(&self, bucket: &str) -> Result<BucketName, Error> {
+    pub(super) fn bucket(&self, bucket: &str) -> Result<BucketName, Error> {
         match self.loaded.component.grants.buckets.get(bucket) {
             Some(name) => Ok(name.clone()),
             None => Err(Error::NotGranted(self.denied("buckets", bucket))),
@@ -38,7 +38,7 @@ impl Guest {
         Ok(Key { component: self.loaded.component.name.clone(), bucket, key: key.into() })
     }
 
-    async fn read(&mut self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) async fn read(&mut self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>, Error> {
         let key = self.key(bucket, key)?;
         if let Some(written) = self.unit.writes.get(&key) {
             return Ok(written.as_ref().map(|value| value.to_vec()));
@@ -62,7 +62,12 @@ impl Guest {
         Ok((self.unit.reads.get(&at).copied().unwrap_or(0), value))
     }
 
-    async fn range(&mut self, bucket: &str, range: Wanted, limit: u32) -> Result<Vec<Entry>, Error> {
+    pub(super) async fn range(
+        &mut self,
+        bucket: &str,
+        range: Wanted,
+        limit: u32,
+    ) -> Result<Vec<Entry>, Error> {
         let bucket = self.bucket(bucket)?;
         if !(1..=MAX_SCAN).contains(&limit) {
             return Err(Error::TooLarge(format!(
@@ -128,7 +133,7 @@ impl Guest {
         })
     }
 
-    fn write(&mut self, bucket: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
+    pub(super) fn write(&mut self, bucket: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
         let key = self.key(bucket, key)?;
         let size = value.as_ref().map_or(0, Vec::len);
         if size > MAX_VALUE {
@@ -144,11 +149,11 @@ impl Guest {
 }
 
 /// Which keys a scan visits, as a prefix or a window.
-struct Wanted {
-    prefix: String,
-    after: Option<String>,
-    between: (Option<String>, Option<String>),
-    descending: bool,
+pub(super) struct Wanted {
+    pub(super) prefix: String,
+    pub(super) after: Option<String>,
+    pub(super) between: (Option<String>, Option<String>),
+    pub(super) descending: bool,
 }
 
 impl Host for Guest {

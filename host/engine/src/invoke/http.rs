@@ -22,8 +22,9 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::call::Ran;
 use super::counted::counted;
+use super::service;
 use crate::guest::Guest;
-use crate::load::Loaded;
+use crate::load::{Http, Loaded};
 use crate::reached::Reached;
 use crate::{Shared, reached};
 
@@ -63,7 +64,10 @@ impl Shared {
         let parts = prepare(parts, loaded.authority.clone(), &call.context);
         call.run(Cause::Request, |store, instance| {
             let request = http::Request::from_parts(parts.clone(), body.clone());
-            Box::pin(answer(store, instance, request))
+            match &loaded.http {
+                Some(Http::P3(handler)) => Box::pin(service::answer(store, instance, handler, request)),
+                _ => Box::pin(answer(store, instance, request)),
+            }
         })
         .await
     }
@@ -93,6 +97,7 @@ async fn answer(
     request: http::Request<Bytes>,
 ) -> Ran<http::Response<Body>> {
     let loaded = store.data().loaded.clone();
+    let head = request.method() == http::Method::HEAD;
     let (send, receive) = tokio::sync::oneshot::channel();
     let guest = async {
         let result = handle(&mut store, &instance, request, send).await;
@@ -101,7 +106,7 @@ async fn answer(
         let unit = store.into_data().unit;
         result.map(|()| unit)
     };
-    let (unit, response) = futures_util::future::join(guest, gather(receive, &loaded)).await;
+    let (unit, response) = futures_util::future::join(guest, gather(receive, head, &loaded)).await;
     // A trap explains a missing answer, not the other way round.
     let unit = unit?;
     Ok((response?, unit))
@@ -114,7 +119,7 @@ async fn handle(
     send: tokio::sync::oneshot::Sender<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
 ) -> wasmtime::Result<()> {
     let loaded = store.data().loaded.clone();
-    let Some(handler) = &loaded.http else {
+    let Some(Http::P2(handler)) = &loaded.http else {
         return Err(wasmtime::Error::msg("it has no HTTP handler"));
     };
     let guest = handler.load(&mut *store, instance)?;
@@ -127,6 +132,7 @@ async fn handle(
 /// The response the guest set, read while the guest still writes it.
 async fn gather(
     response: tokio::sync::oneshot::Receiver<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
+    head: bool,
     loaded: &Loaded,
 ) -> wasmtime::Result<http::Response<Body>> {
     let (parts, body) = match response.await {
@@ -134,16 +140,54 @@ async fn gather(
         Ok(Err(code)) => return Err(wasmtime::Error::msg(format!("it answered with the error {code:?}"))),
         Err(_) => return Err(wasmtime::Error::msg("it ended without setting a response")),
     };
+    whole(parts, body, head, loaded).await
+}
+
+/// The response (to a `HEAD` request if `head`), once its body is there, and within its
+/// component's limits.
+pub(super) async fn whole<B>(
+    parts: http::response::Parts,
+    body: B,
+    head: bool,
+    loaded: &Loaded,
+) -> wasmtime::Result<http::Response<Body>>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    final_answer(parts.status)?;
     reached::headers(loaded, &parts.headers)?;
     let Component { name, limits, .. } = &loaded.component;
     match read(body, limits.body.as_usize()).await {
-        Ok(whole) => Ok(http::Response::from_parts(parts, full(whole))),
+        Ok(whole) => {
+            // Who answers HEAD, or that nothing changed, says how long the body would be.
+            let bodiless = whole.is_empty() && (head || parts.status == http::StatusCode::NOT_MODIFIED);
+            match declared(&parts.headers) {
+                Some(length) if length != whole.len() && !bodiless => Err(wasmtime::Error::msg(format!(
+                    "its response body has {} bytes, not the {length} of its content-length",
+                    whole.len()
+                ))),
+                _ => Ok(http::Response::from_parts(parts, full(whole))),
+            }
+        }
         Err(Unread::TooLarge) => {
             loaded.account.hit(Limit::Body);
             Err(Reached::new(Limit::Body, name, limits.body).into())
         }
         Err(Unread::Interrupted) => Err(wasmtime::Error::msg("its response body broke off")),
     }
+}
+
+/// What the head says of the body's length. The host's own check lets only numbers pass.
+fn declared(headers: &http::HeaderMap) -> Option<usize> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Refuses statuses that tell a client to wait for another answer, or that nobody can write.
+fn final_answer(status: http::StatusCode) -> wasmtime::Result<()> {
+    if (200..=599).contains(&status.as_u16()) {
+        return Ok(());
+    }
+    Err(wasmtime::Error::msg(format!("it answered with the status {status}, which is no final answer")))
 }
 
 /// Why a body could not be read.

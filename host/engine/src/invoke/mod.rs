@@ -1,8 +1,8 @@
 //! Calls of components: what `core`'s port promises, one module for each kind of call.
 //!
 //! [`call`] is the life of every call (a place, an instance, the guest's code, the commit);
-//! [`http`], [`function`], [`message`], [`resolve`] and [`timer`] say what is handed to the guest and what
-//! comes back.
+//! [`http`] (with [`service`] for WASI 0.3), [`function`], [`message`], [`resolve`] and [`timer`] say what is
+//! handed to the guest and what comes back.
 
 mod call;
 mod counted;
@@ -10,6 +10,7 @@ mod function;
 mod http;
 mod message;
 mod resolve;
+mod service;
 mod timer;
 
 use std::sync::Arc;
