@@ -27,6 +27,7 @@ mod operator;
 mod ownership;
 mod page;
 mod photos;
+mod ps;
 mod put;
 mod services;
 mod start;
