@@ -1,5 +1,5 @@
 //! The metrics: every name, kind, label and meaning in one table, and how each is taken from
-//! what is seen. Shown as Prometheus text, sent as OTLP, listed in `docs/metrics.md`.
+//! what is seen. Shown as Prometheus text, listed in `docs/metrics.md`.
 //!
 //! Series are bounded: labels are names of the platform file, or words of this program.
 
@@ -33,7 +33,7 @@ pub struct Metric {
     pub name: &'static str,
     /// What it is.
     pub sort: Sort,
-    /// Its unit, as OTLP writes it; empty: a count.
+    /// Its unit, as UCUM writes it; empty: a count.
     pub unit: &'static str,
     /// Its labels, in the order of [`Point::labels`].
     pub labels: &'static [&'static str],
