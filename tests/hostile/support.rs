@@ -46,6 +46,12 @@ fn probe_grants() -> Grants {
     }
 }
 
+/// What the probe's code imports has to be granted before it is loaded; messages are not given
+/// to it, so that each has one reader.
+fn neighbours_grants() -> Grants {
+    Grants { consume: BTreeSet::new(), ..probe_grants() }
+}
+
 fn component(wasm: PathBuf, digest: &str, limits: Limits, grants: Grants) -> Component {
     Component {
         name: probe(),
@@ -200,7 +206,7 @@ impl House {
         let bundle = monopod_tests::bundle("probe");
         let neighbour = Component {
             name: neighbour(),
-            ..self::component(bundle.wasm, &bundle.wasm_digest, limits(), Grants::default())
+            ..self::component(bundle.wasm, &bundle.wasm_digest, limits(), neighbours_grants())
         };
         let (engine, reports) = Engine::load(settings, vec![component, neighbour])?;
         Ok(Self { folder: folder.clone(), engine, store, compiled: reports[0].compiled })

@@ -104,9 +104,9 @@ async fn every_message_of_a_run_has_the_contracts_topic_key_headers_and_payload(
 
 #[tokio::test]
 async fn a_message_that_nobody_can_handle_is_kept_with_the_reason_and_the_run_ends_all_the_same() {
-    // An adapter without the memory to start, and one attempt.
+    // An adapter without the memory to look at a photo, and one attempt.
     let platform = Platform::trackunit()
-        .with("memory      = \"256MiB\"", "memory = \"1MiB\"\nattempts = 1")
+        .with("memory      = \"256MiB\"", "memory = \"3MiB\"\nattempts = 1")
         .with("recognition-timeout = \"60s\"", "recognition-timeout = \"1s\"");
     let house = House::of(&platform).await;
     let phone = house.phone("kept.dead").await;

@@ -107,8 +107,8 @@ async fn a_recognition_that_never_answers_is_ended_by_its_deadline() {
 
 #[tokio::test]
 async fn a_photo_replaced_between_confirmation_and_recognition_is_not_looked_at() {
-    // An adapter that cannot start leaves the time to write to the URL again. Then it is mended.
-    let unwell = Platform::trackunit().with("memory      = \"256MiB\"", "memory      = \"1MiB\"");
+    // An adapter that cannot look at a photo leaves the time to write to the URL again. Then it is mended.
+    let unwell = Platform::trackunit().with("memory      = \"256MiB\"", "memory      = \"3MiB\"");
     let house = House::of(&unwell).await;
     let phone = house.phone("photos.replaced").await;
     let (confirmed, other) = (sample("excavator-tagged.jpg"), sample("loader-exif.jpg"));

@@ -31,9 +31,11 @@ pub fn install(place: &Place, folder: &Path, step: &mut Step) -> Result<PathBuf>
     for file in ["package.json", "package-lock.json"] {
         fs::copy(folder.join(file), scratch.join(file)).with_context(|| format!("{file} is missing"))?;
     }
+    // Not `ci`, which refuses a lock file where a registry lacks packages for other platforms that
+    // nobody here needs; `install` keeps to the locked versions and their digests as well.
     let mut command = Command::new("npm");
     command
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--legacy-peer-deps"])
+        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--legacy-peer-deps"])
         .current_dir(&scratch);
     let answer = process::ask(&mut command, Some(LIMIT), &mut || step.tick("installing npm packages"))?;
     if !answer.ending.ok() {
