@@ -124,6 +124,6 @@ async fn a_message_that_nobody_can_handle_is_kept_with_the_reason_and_the_run_en
         found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name}: {:?}", dead.headers))
     };
     assert_eq!((header("x-dead-component"), header("x-dead-attempts")), ("vision-adapter", "1"));
-    assert!(header("x-dead-reason").contains("memory"), "{}", header("x-dead-reason"));
+    assert!(header("x-dead-reason").contains("trap"), "{}", header("x-dead-reason"));
     assert_eq!(header("x-correlation-id"), begun.correlation_id);
 }
