@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 
 use apollo_compiler::Schema as Sdl;
 use apollo_compiler::ast::{FieldDefinition, InputValueDefinition, Type};
-use apollo_compiler::schema::ExtendedType;
+use apollo_compiler::collections::{IndexMap, IndexSet};
+use apollo_compiler::schema::{Component, ComponentName, ExtendedType};
 use apollo_compiler::{Name, Node};
 
 use crate::schema::Schema;
+
+/// The fields of an object or interface.
+type Fields = IndexMap<Name, Component<FieldDefinition>>;
 
 /// How a change meets clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,10 +75,7 @@ impl Changes {
                     &names(&before.implements_interfaces),
                     &names(&after.implements_interfaces),
                 );
-                let old = before.fields.values().map(|each| &each.node);
-                self.fields(name, old, |key| after.fields.get(key).map(|each| &each.node));
-                let new = after.fields.values().filter(|each| !before.fields.contains_key(&each.name));
-                self.added(name, new.map(|each| &each.node));
+                self.of_fields(name, &before.fields, &after.fields);
             }
             (ExtendedType::Interface(before), ExtendedType::Interface(after)) => {
                 self.interfaces(
@@ -82,10 +83,7 @@ impl Changes {
                     &names(&before.implements_interfaces),
                     &names(&after.implements_interfaces),
                 );
-                let old = before.fields.values().map(|each| &each.node);
-                self.fields(name, old, |key| after.fields.get(key).map(|each| &each.node));
-                let new = after.fields.values().filter(|each| !before.fields.contains_key(&each.name));
-                self.added(name, new.map(|each| &each.node));
+                self.of_fields(name, &before.fields, &after.fields);
             }
             (ExtendedType::Union(before), ExtendedType::Union(after)) => {
                 let (old, new) = (names(&before.members), names(&after.members));
@@ -127,6 +125,13 @@ impl Changes {
             let message = format!("`{name}` implements `{more}` now");
             self.add(Class::Dangerous, "IMPLEMENTED_INTERFACE_ADDED", name, message);
         }
+    }
+
+    fn of_fields(&mut self, ty: &Name, before: &Fields, after: &Fields) {
+        let old = before.values().map(|each| &each.node);
+        self.fields(ty, old, |key| after.get(key).map(|each| &each.node));
+        let new = after.values().filter(|each| !before.contains_key(&each.name));
+        self.added(ty, new.map(|each| &each.node));
     }
 
     fn fields<'f>(
@@ -221,9 +226,7 @@ const INPUT: Kinds = Kinds {
     optional: "OPTIONAL_INPUT_FIELD_ADDED",
 };
 
-fn names(
-    all: &apollo_compiler::collections::IndexSet<apollo_compiler::schema::ComponentName>,
-) -> BTreeSet<String> {
+fn names(all: &IndexSet<ComponentName>) -> BTreeSet<String> {
     all.iter().map(|each| each.name.to_string()).collect()
 }
 

@@ -4,19 +4,19 @@
 //!
 //! What it answers is put together in `up`; this module moves requests and knows none.
 
-use std::fs::{self, File, Permissions};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use axum::Router;
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
-use tokio::net::{UnixListener, UnixStream};
+use monopod_operate::admin::socket;
 use tokio_util::sync::CancellationToken;
 
 /// The socket's name in the state folder.
@@ -29,11 +29,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// Answers on the socket until shutdown. The caller has the state folder locked, so a
 /// socket that is there belongs to nobody.
 pub fn serve(state: &Path, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let near = Near::open(state)?;
-    let path = near.socket();
-    let _none = fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
-    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    let listener = socket::open(state, SOCKET)?;
     let gone = state.join(SOCKET);
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
@@ -47,21 +43,22 @@ pub fn serve(state: &Path, router: Router, shutdown: CancellationToken) -> anyho
 
 /// Sends `body` to the running platform whose state is there.
 pub async fn post(state: &Path, path: &str, body: Vec<u8>) -> anyhow::Result<(StatusCode, Bytes)> {
+    let request =
+        Request::post(path).header(CONTENT_TYPE, "application/json").body(Full::new(Bytes::from(body)))?;
+    ask(state, SOCKET, request).await
+}
+
+/// Sends a request to the socket `name` of the running platform whose state is there.
+pub async fn ask(
+    state: &Path,
+    name: &str,
+    mut request: Request<Full<Bytes>>,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    request.headers_mut().insert(HOST, http::HeaderValue::from_static("localhost"));
     let asked = async {
-        let near = Near::open(state)
-            .with_context(|| format!("{} is no state folder; name it with --state", state.display()))?;
-        let stream = UnixStream::connect(near.socket()).await.with_context(|| {
-            format!(
-                "no platform runs with its state in {}; start it with `monopod up`, or name the folder with --state",
-                state.display()
-            )
-        })?;
+        let stream = socket::connect(state, name).await.map_err(|error| absent(state, error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let request = http::Request::post(path)
-            .header(http::header::HOST, "admin")
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))?;
         let (parts, body) = sender.send_request(request).await?.into_parts();
         match Limited::new(body, MAX_ANSWER).collect().await {
             Ok(body) => Ok((parts.status, body.to_bytes())),
@@ -71,20 +68,17 @@ pub async fn post(state: &Path, path: &str, body: Vec<u8>) -> anyhow::Result<(St
     tokio::time::timeout(PATIENCE, asked).await.context("the platform did not answer in two minutes")?
 }
 
-/// The state folder by a short name. The path of a socket has at most 107 bytes; a folder
-/// may have many more.
-struct Near {
-    folder: File,
-    path: PathBuf,
-}
-
-impl Near {
-    fn open(state: &Path) -> std::io::Result<Self> {
-        Ok(Self { folder: File::open(state)?, path: state.to_owned() })
-    }
-
-    fn socket(&self) -> PathBuf {
-        let short = PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()));
-        if short.is_dir() { short.join(SOCKET) } else { self.path.join(SOCKET) }
+/// Why nobody could be asked, and the fix.
+fn absent(state: &Path, error: std::io::Error) -> anyhow::Error {
+    let state = state.display();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => anyhow!(
+            "no platform runs with its state in {state}\n  fix: start it with `monopod up`, or name its folder with --state"
+        ),
+        ErrorKind::PermissionDenied => anyhow!(
+            "the platform with its state in {state} belongs to another user\n  fix: run this as the user who runs it, or as root"
+        ),
+        _ => anyhow::Error::new(error)
+            .context(format!("the platform with its state in {state} cannot be asked")),
     }
 }

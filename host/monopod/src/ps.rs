@@ -9,22 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use monopod_operate::status::Status;
 use monopod_operate::{admin, table};
-use tokio::net::UnixStream;
-use tokio::time::timeout;
 
 use crate::{FAILED, cli, screen};
 
 /// Between two looks with `--watch`: as fast as a person reads.
 const WATCH: Duration = Duration::from_secs(2);
-/// How long an answer may take: it is made in memory.
-const TIME: Duration = Duration::from_secs(10);
-/// The largest answer: a thousand components with all that can be said of each.
-const MAX_ANSWER: usize = 4 << 20;
 /// To the upper left, and everything below away: the lines that follow take the place of those
 /// before without a flicker.
 const HOME: &str = "\x1b[H\x1b[J";
@@ -45,7 +37,7 @@ async fn show(options: &cli::Ps) -> anyhow::Result<()> {
     let folder = folder(options)?;
     let replace = options.watch && !options.json && std::io::stdout().is_terminal();
     loop {
-        let text = ask(&folder.join(admin::SOCKET)).await?;
+        let text = ask(&folder).await?;
         if options.json {
             screen::print(std::str::from_utf8(&text)?);
         } else {
@@ -78,31 +70,9 @@ fn folder(options: &cli::Ps) -> anyhow::Result<PathBuf> {
     Ok(plan.state)
 }
 
-async fn ask(socket: &Path) -> anyhow::Result<Bytes> {
-    let connected = UnixStream::connect(socket).await;
-    let stream = connected.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => anyhow::anyhow!(
-            "no platform runs on this state: nobody answers at {}\n  fix: give its folder with --state DIR, or its file: monopod ps FILE",
-            socket.display()
-        ),
-        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "{} belongs to another user\n  fix: run this as the user who runs the platform, or as root",
-            socket.display()
-        ),
-        _ => anyhow::Error::new(error).context(format!("{} cannot be asked", socket.display())),
-    })?;
-    timeout(TIME, exchange(stream)).await.context("the platform did not answer in time")?
-}
-
-async fn exchange(stream: UnixStream) -> anyhow::Result<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request =
-        Request::get("/admin/status").header(http::header::HOST, "monopod").body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+async fn ask(state: &Path) -> anyhow::Result<Bytes> {
+    let request = Request::get("/admin/status").body(Full::default())?;
+    let (status, body) = crate::admin::ask(state, admin::SOCKET, request).await?;
     if status != StatusCode::OK {
         bail!("the platform answered {status}: {}", String::from_utf8_lossy(&body).trim());
     }

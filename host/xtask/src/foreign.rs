@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// From PyPI.
 const COMPONENTIZE_PY: &str = "0.25.1";
-/// From crates.io, built here.
+/// A crate, built here.
 const WIT_BINDGEN: &str = "0.63.0";
 /// Debian's packages, each with a file of it.
 const PACKAGES: [(&str, &str); 4] = [

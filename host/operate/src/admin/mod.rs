@@ -7,17 +7,18 @@
 
 mod answer;
 mod serve;
+pub mod socket;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use monopod_core::identity::Authenticator;
 use monopod_core::seen::Source;
-use tokio::net::{TcpListener, UnixListener, UnixSocket};
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::metrics::{Process, collect};
 use crate::status::{History, LOOK, Status};
@@ -25,9 +26,6 @@ use crate::{process, prometheus};
 
 /// The socket's name in the state folder.
 pub const SOCKET: &str = "seen.sock";
-
-/// Who wait to be accepted on the socket.
-const BACKLOG: u32 = 16;
 
 /// What the operator's door is told.
 #[derive(Clone)]
@@ -68,11 +66,10 @@ pub struct Bound {
 /// Opens the listeners. Must be called on a runtime.
 pub async fn bind(settings: Settings) -> Result<Bound, Error> {
     let Settings { folder, listen, policy, metrics } = settings;
-    let path = folder.join(SOCKET);
-    let socket = open_socket(&path)
+    let socket = socket::open(&folder, SOCKET)
         .map_err(|error| {
-            // A path that is too long, a file system without sockets: the platform serves all the same.
-            tracing::warn!(socket = %path.display(), %error, "`monopod ps` will not work: its socket cannot be opened");
+            // A file system without sockets: the platform serves all the same.
+            tracing::warn!(folder = %folder.display(), %error, "`monopod ps` will not work: its socket cannot be opened");
         })
         .ok();
     Ok(Bound {
@@ -81,19 +78,6 @@ pub async fn bind(settings: Settings) -> Result<Bound, Error> {
         metrics: open_address("metrics", metrics).await?,
         policy,
     })
-}
-
-fn open_socket(path: &Path) -> std::io::Result<UnixListener> {
-    // One of a process that was killed: the folder is ours, so it is nobody's any more.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = UnixSocket::new_stream()?;
-    socket.bind(path)?;
-    // Before anybody can connect: that needs `listen`.
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    socket.listen(BACKLOG)
 }
 
 async fn open_address(key: &'static str, listen: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
