@@ -40,6 +40,7 @@ impl Loader {
             settings: Default::default(),
             grants: Grants { buckets: ["b".parse().unwrap()].into(), ..Grants::default() },
             limits: Limits { memory: Size::mebibytes(16), concurrency: 1, ..Limits::default() },
+            instances: Default::default(),
         }
     }
 }

@@ -15,10 +15,13 @@ mod circuit;
 mod fields;
 mod functions;
 mod guests;
+mod instances;
+mod lane;
 mod limits;
 mod outgoing;
 mod refused;
 mod responses;
+mod streams;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

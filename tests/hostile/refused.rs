@@ -50,6 +50,7 @@ fn component(folder: &Path, name: &str, wat: &str, grants: Grants) -> Component 
         settings: Default::default(),
         grants,
         limits: limits(),
+        instances: Default::default(),
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::Response;
 use http_body_util::BodyExt;
-use monopod_core::component::{Component, Grants, Limits};
+use monopod_core::component::{Component, Grants, Instances, Limits};
 use monopod_core::context::{Context, CorrelationId, TraceId};
 use monopod_core::identity::{Owner, Principal, User};
 use monopod_core::invoke::{Components, Error};
@@ -15,7 +16,7 @@ use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::outgoing::{Outgoing, Place, Resolver};
 use monopod_core::store::{Committed, Store};
 use monopod_core::unit::{Cause, Unit};
-use monopod_core::{Millis, full};
+use monopod_core::{Body, BoxError, Millis, full};
 use monopod_edge::outgoing::{Client, Settings};
 use monopod_engine::{Compiled, Engine};
 use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
@@ -37,7 +38,7 @@ fn neighbour() -> ComponentName {
 
 fn probe_grants() -> Grants {
     Grants {
-        call: [probe()].into(),
+        call: [probe(), "other".parse().unwrap()].into(),
         publish: [topic("probe.out")].into(),
         consume: [topic("probe.in")].into(),
         buckets: ["counters".parse().unwrap()].into(),
@@ -62,6 +63,7 @@ fn component(wasm: PathBuf, digest: &str, limits: Limits, grants: Grants) -> Com
         settings: Default::default(),
         grants,
         limits,
+        instances: Instances::default(),
     }
 }
 
@@ -167,10 +169,41 @@ impl House {
         Self::build(&folder, compiled(), component, outside).unwrap()
     }
 
+    /// Several components, all of them the probe.
+    pub fn of(components: Vec<(&str, Limits, Instances)>) -> Self {
+        Self::try_of(components).unwrap()
+    }
+
+    pub fn try_of(components: Vec<(&str, Limits, Instances)>) -> Result<Self, monopod_engine::Error> {
+        let bundle = monopod_tests::bundle("probe");
+        let components = components.into_iter().map(|(name, limits, instances)| Component {
+            name: name.parse().unwrap(),
+            instances,
+            ..component(bundle.wasm.clone(), &bundle.wasm_digest, limits, probe_grants())
+        });
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::build_all(&folder, compiled(), components.collect(), Outside::nowhere())
+    }
+
     fn build(
         folder: &Arc<TempDir>,
         cache: &Path,
         component: Component,
+        outside: Outside,
+    ) -> Result<Self, monopod_engine::Error> {
+        // Somebody who does no harm: what the other one does must not matter to it.
+        let bundle = monopod_tests::bundle("probe");
+        let neighbour = Component {
+            name: neighbour(),
+            ..self::component(bundle.wasm, &bundle.wasm_digest, limits(), neighbours_grants())
+        };
+        Self::build_all(folder, cache, vec![component, neighbour], outside)
+    }
+
+    fn build_all(
+        folder: &Arc<TempDir>,
+        cache: &Path,
+        components: Vec<Component>,
         outside: Outside,
     ) -> Result<Self, monopod_engine::Error> {
         // A store of its own for each: one folder is open once at a time.
@@ -202,13 +235,7 @@ impl House {
             outgoing: outside.client,
             progress: Box::new(|_| {}),
         };
-        // Somebody who does no harm: what the other one does must not matter to it.
-        let bundle = monopod_tests::bundle("probe");
-        let neighbour = Component {
-            name: neighbour(),
-            ..self::component(bundle.wasm, &bundle.wasm_digest, limits(), neighbours_grants())
-        };
-        let (engine, reports) = Engine::load(settings, vec![component, neighbour])?;
+        let (engine, reports) = Engine::load(settings, components)?;
         Ok(Self { folder: folder.clone(), engine, store, compiled: reports[0].compiled })
     }
 
@@ -280,8 +307,26 @@ impl House {
         let context = Context::new(who, Duration::from_secs(30));
         let response = self.engine.http(component, request, &context).await?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
+        // A response on its way can only break off.
+        let broken = |error: BoxError| Error::Trapped { component: probe(), reason: error.to_string() };
+        let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
         Ok((status, String::from_utf8(body.to_vec()).unwrap()))
+    }
+
+    /// An answer as it comes.
+    pub async fn open(&self, method: &str, path: &str, body: Body) -> Result<Response<Body>, Error> {
+        let request = http::Request::builder().method(method).uri(path).body(body).unwrap();
+        let context = Context::new(Principal::Anonymous, Duration::from_secs(30));
+        self.engine.http(&probe(), request, &context).await
+    }
+
+    /// The text of an answer of another component.
+    pub async fn get_of(&self, component: &str, path: &str) -> Result<String, Error> {
+        let request = http::Request::builder().uri(path).body(full("")).unwrap();
+        let context = Context::new(Principal::Anonymous, Duration::from_secs(30));
+        let response = self.engine.http(&component.parse().unwrap(), request, &context).await?;
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        Ok(String::from_utf8(body.to_vec()).unwrap())
     }
 
     /// Publishes a message to the probe and returns its delivery.

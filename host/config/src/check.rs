@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use monopod_core::component;
 use monopod_core::name::{ComponentName, TopicName};
 
+use crate::instances;
 use crate::plan::{self, Marks, Plan, Source};
 use crate::platform::{Component, Edge, File, Grants, Graphql, Identity};
 use crate::report::{Report, nearest, suggest};
@@ -53,6 +54,7 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
     }
     for (name, at) in &raw.components.value.entries {
         grants(name, &at.value.grants.value, raw, report);
+        instances::check(name, &at.value, report);
     }
     prefixes(&raw.components.value, report);
     if report.is_clean() { build(raw, report) } else { None }
@@ -412,6 +414,7 @@ fn component(raw: &Component) -> Option<plan::Component> {
             connections: limits.connections.value.0,
             outgoing_body: limits.outgoing_body.value.0,
         },
+        instances: instances::plan(&raw.instances.value),
     })
 }
 

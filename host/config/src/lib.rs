@@ -9,6 +9,7 @@
 //! bundle, binds no address and starts nothing.
 
 mod check;
+mod instances;
 mod manifest;
 mod needs;
 mod plan;

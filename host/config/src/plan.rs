@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::component::{Grants, Limits};
+use monopod_core::component::{Grants, Instances, Limits};
 use monopod_core::diagnostic::{Diagnostic, Place};
 use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::size::Size;
@@ -160,6 +160,8 @@ pub struct Component {
     pub grants: Grants,
     /// What it may use up.
     pub limits: Limits,
+    /// The instances its calls run in.
+    pub instances: Instances,
 }
 
 impl Plan {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use monopod_core::component::Limits as Defaults;
+use monopod_core::component::{Instances as Kept, Limits as Defaults, Reuse};
 use monopod_core::name::{BucketName, ComponentName, ContainerName, TopicName};
 use monopod_core::outgoing::Place;
 use monopod_core::size::Size;
@@ -210,6 +210,8 @@ section! {
         section grants "grants": Grants;
         /// What it may use up.
         section limits "limits": Limits;
+        /// The instances that its calls run in, and the queue before them.
+        section instances "instances": Instances;
     }
 }
 
@@ -278,6 +280,29 @@ section! {
 
 const MAX_CHANGES: u32 = monopod_core::unit::MAX_CHANGES as u32;
 const MAX_UNIT: u64 = monopod_core::unit::MAX_UNIT as u64;
+
+section! {
+    /// The instances that a component's calls run in, and the queue before them.
+    struct Instances {
+        /// `fresh`: each call has an instance of its own. `serial`: an instance serves many
+        /// calls, one after another. `concurrent`: several at the same time, for components
+        /// of WASI 0.3 only.
+        default reuse "reuse": Reuse = Reuse::Fresh;
+        /// Instances kept ready even when nobody calls. Not with `fresh`.
+        default min "min": Count<0, 1_000> = Count(Kept::default().min);
+        /// Instances at once. Without it as many as calls may run at once.
+        optional max "max": Count<1, 1_000>;
+        /// Calls that one instance serves before it is replaced. Not with `fresh`.
+        default max_uses "max-uses": Count<1, 1_000_000_000> = Count(Kept::default().max_uses);
+        /// How old an instance may become before it is replaced. Not with `fresh`.
+        default max_age "max-age": Span<{ SECOND }, { 30 * DAY }> = Span(Kept::default().max_age);
+        /// Calls that may wait for an instance; 0 refuses at once. Without it eight times
+        /// as many as may run.
+        optional queue "queue": Count<0, 100_000>;
+        /// How long a call may wait for an instance. Without it until its deadline.
+        optional queue_deadline "queue-deadline": Span<1, { 3_600 * SECOND }>;
+    }
+}
 
 /// The JSON Schema of platform files (draft 2020-12).
 pub fn schema() -> serde_json::Value {

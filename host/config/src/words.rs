@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use monopod_core::component::Reuse;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
@@ -21,6 +22,32 @@ const MAX_SUBJECT: usize = 255;
 /// The longest value of a setting, in bytes: it becomes an environment variable of
 /// every instance.
 const MAX_SETTING: usize = 4_096;
+
+/// The words for [`Reuse`], in the order in which messages list them.
+const REUSE: [(&str, Reuse); 3] =
+    [("fresh", Reuse::Fresh), ("serial", Reuse::Serial), ("concurrent", Reuse::Concurrent)];
+
+impl Value for Reuse {
+    fn read(raw: &Raw<'_>, report: &mut Report<'_>) -> Option<Self> {
+        string(raw, report, "\"serial\"", |text| {
+            REUSE.iter().find(|(word, _)| *word == text).map(|(_, reuse)| *reuse).ok_or_else(|| {
+                format!(
+                    "`{text}` is not a way to reuse instances: write \"fresh\", \"serial\" or \"concurrent\""
+                )
+            })
+        })
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": REUSE.map(|(word, _)| word) })
+    }
+}
+
+impl Show for Reuse {
+    fn json(&self) -> serde_json::Value {
+        REUSE.iter().find(|(_, reuse)| reuse == self).map(|(word, _)| *word).into()
+    }
+}
 
 impl Value for SocketAddr {
     fn read(raw: &Raw<'_>, report: &mut Report<'_>) -> Option<Self> {

@@ -28,6 +28,8 @@ pub struct Component {
     pub grants: Grants,
     /// What it may use up.
     pub limits: Limits,
+    /// The instances its calls run in.
+    pub instances: Instances,
 }
 
 /// A component's `schema.graphql`.
@@ -134,4 +136,51 @@ impl Default for Limits {
             outgoing_body: Size::mebibytes(16),
         }
     }
+}
+
+/// The instances that a component's calls run in, and the queue before them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instances {
+    /// Whether one serves more than one call.
+    pub reuse: Reuse,
+    /// Kept ready, even when nobody calls. Not with `Reuse::Fresh`.
+    pub min: u32,
+    /// At once; none: as many as calls may run at once.
+    pub max: Option<u32>,
+    /// Calls that one serves before it is replaced.
+    pub max_uses: u32,
+    /// How old one may become before it is replaced.
+    pub max_age: Duration,
+    /// Calls that may wait for an instance; none: eight times as many as may run.
+    pub queue: Option<u32>,
+    /// How long one may wait; none: until its deadline.
+    pub queue_deadline: Option<Duration>,
+}
+
+impl Default for Instances {
+    fn default() -> Self {
+        Self {
+            reuse: Reuse::Fresh,
+            min: 0,
+            max: None,
+            // Often enough that making one costs nothing, seldom enough that a leak of a page
+            // for each call stays below the default memory limit.
+            max_uses: 1_000,
+            // What a guest remembers wrongly is forgotten after a coffee break.
+            max_age: Duration::from_secs(10 * 60),
+            queue: None,
+            queue_deadline: None,
+        }
+    }
+}
+
+/// Whether an instance serves more than one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// One call: nothing of one caller is left for the next.
+    Fresh,
+    /// Many calls, one after another.
+    Serial,
+    /// Many calls, several at the same time. Only components of WASI 0.3 can.
+    Concurrent,
 }

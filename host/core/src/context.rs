@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::identity::Principal;
+use crate::name::ComponentName;
 
 /// How many calls may be nested in one another before a circle is assumed.
 pub const MAX_DEPTH: u8 = 8;
@@ -20,8 +21,8 @@ pub struct Context {
     pub trace: TraceId,
     /// The caller does not wait longer than this.
     pub deadline: Instant,
-    /// How many component calls are already open above this one.
-    pub depth: u8,
+    /// The component calls that are open above this one.
+    pub callers: Callers,
 }
 
 impl Context {
@@ -32,13 +33,50 @@ impl Context {
             correlation: CorrelationId::new(),
             trace: TraceId::new(),
             deadline: Instant::now() + time,
-            depth: 0,
+            callers: Callers::default(),
         }
     }
 
     /// The time left until the deadline; zero when it has passed.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The component calls that are open above a call, each of which holds a place and waits:
+/// who would wait for one of them again would wait for itself.
+#[derive(Debug, Clone, Default)]
+pub struct Callers(Option<Arc<Caller>>);
+
+#[derive(Debug)]
+struct Caller {
+    component: ComponentName,
+    depth: u8,
+    above: Callers,
+}
+
+impl Callers {
+    /// These, and `component` below them.
+    #[must_use]
+    pub fn with(&self, component: ComponentName) -> Self {
+        let depth = self.depth().saturating_add(1);
+        Self(Some(Arc::new(Caller { component, depth, above: self.clone() })))
+    }
+
+    /// How many they are.
+    pub fn depth(&self) -> u8 {
+        self.0.as_ref().map_or(0, |caller| caller.depth)
+    }
+
+    /// Whether `component` is one of them.
+    pub fn contains(&self, component: &ComponentName) -> bool {
+        self.iter().any(|name| name == component)
+    }
+
+    /// Their names, innermost first.
+    pub fn iter(&self) -> impl Iterator<Item = &ComponentName> {
+        std::iter::successors(self.0.as_deref(), |caller| caller.above.0.as_deref())
+            .map(|caller| &caller.component)
     }
 }
 
@@ -149,6 +187,16 @@ mod tests {
         ] {
             assert_eq!(TraceId::from_traceparent(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn callers_are_known_by_name_and_number() {
+        let none = Callers::default();
+        let two = none.with("a".parse().unwrap()).with("b".parse().unwrap());
+        assert_eq!((none.depth(), two.depth()), (0, 2));
+        assert_eq!(two.iter().map(ComponentName::as_str).collect::<Vec<_>>(), ["b", "a"]);
+        assert!(two.contains(&"a".parse().unwrap()) && !two.contains(&"c".parse().unwrap()));
+        assert!(!none.contains(&"a".parse().unwrap()));
     }
 
     #[test]

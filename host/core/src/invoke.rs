@@ -53,9 +53,11 @@ pub enum Error {
 
 /// The components that run here.
 pub trait Components: Send + Sync {
-    /// Sends a request to a component and returns its response after its unit of work
-    /// is committed. The URI's authority does not matter. The identity comes from
-    /// `context`, never from a header. Dropping the future ends the invocation.
+    /// Sends a request to a component and returns its response: after its unit of work is
+    /// committed, or, when that has no changes, as soon as the guest has set it. Then the body
+    /// streams, ends with the context's deadline at the latest, and breaks off with an error if
+    /// the guest fails. The URI's authority does not matter. The identity comes from `context`,
+    /// never from a header. Dropping the future or the body ends the invocation.
     fn http<'a>(
         &'a self,
         component: &'a ComponentName,

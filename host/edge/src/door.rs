@@ -202,7 +202,7 @@ impl Door {
             correlation: head.correlation.clone(),
             trace: head.trace,
             deadline: head.began + REQUEST,
-            depth: 0,
+            callers: Default::default(),
         })
     }
 }

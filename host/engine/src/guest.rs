@@ -1,15 +1,16 @@
-//! What belongs to one invocation: the store's data while a guest runs.
+//! The store's data while a guest runs: what belongs to its instance, and what to the call it is in.
 
 use std::sync::Arc;
-
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use monopod_core::component::Limits;
 use monopod_core::context::Context;
 use monopod_core::limit::{HOST_CALL, Limit, RANDOM};
+use monopod_core::name::ComponentName;
 use monopod_core::unit::{Cause, Unit};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -17,8 +18,10 @@ use crate::Shared;
 use crate::account;
 use crate::allowance::Allowance;
 use crate::capability::http::Outgoing;
+use crate::invoke::Reply;
+use crate::lane::{self, Tick};
 use crate::load::Loaded;
-use crate::output::Output;
+use crate::output::{Input, Output};
 use crate::reached::Reached;
 
 /// What a header takes in memory besides its name and value, as wasmtime counts it: the
@@ -36,9 +39,16 @@ pub(crate) struct Guest {
     pub(crate) unit_reads: u32,
     /// Calls to the host so far.
     host_calls: u32,
+    /// The response that the unit waits for, or that waits for it; none for messages and timers.
+    pub(crate) reply: Option<Arc<Reply>>,
+    /// Ticks that found the call at work.
+    ticks: u32,
     /// Keys at which pages of a listing ended, by the numbers the guest knows them under.
     pub(crate) cursors: Vec<String>,
     logs: Output,
+    stdin: Input,
+    stdout: Output,
+    stderr: Output,
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
@@ -47,18 +57,22 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// A store for one invocation.
+    /// A store for an instance that begins with this call.
     pub(crate) fn store(
         shared: &Arc<Shared>,
         loaded: &Arc<Loaded>,
-        context: &Context,
+        context: Context,
         cause: Cause,
     ) -> Store<Self> {
         let component = &loaded.component;
         let limits = &component.limits;
+        let stdin = Input::default();
+        let stdout = Output::new(loaded.clone(), &context, "stdout");
+        let stderr = Output::new(loaded.clone(), &context, "stderr");
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(Output::new(loaded.clone(), context, "stdout"))
-            .stderr(Output::new(loaded.clone(), context, "stderr"))
+        wasi.stdin(stdin.clone())
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
             .max_random_size(RANDOM.get())
             .envs(&loaded.environment);
         let mut table = ResourceTable::new();
@@ -66,57 +80,100 @@ impl Guest {
         let guest = Self {
             shared: shared.clone(),
             loaded: loaded.clone(),
-            unit: Unit::new(
-                component.name.clone(),
-                cause,
-                context.correlation.clone(),
-                context.trace,
-                context.principal.owner().cloned(),
-            ),
+            unit: unit(component.name.clone(), cause, &context),
             unit_size: 0,
             unit_reads: 0,
             host_calls: 0,
+            reply: None,
+            ticks: 0,
             cursors: Vec::new(),
-            logs: Output::new(loaded.clone(), context, "log"),
+            logs: Output::new(loaded.clone(), &context, "log"),
+            stdin,
+            stdout,
+            stderr,
             wasi: wasi.build(),
             table,
             http: fields(limits),
-            outgoing: Outgoing::new(shared, loaded, context),
+            outgoing: Outgoing::new(shared, loaded, &context),
             allowance: Allowance::new(loaded.clone()),
-            context: context.clone(),
+            context,
         };
         let mut store = Store::new(loaded.instance.engine(), guest);
         store.limiter(|guest| &mut guest.allowance);
         store.set_max_component_handles(many(limits.handles));
         store.set_hostcall_fuel(HOST_CALL.as_usize());
         store.set_epoch_deadline(1);
-        // wasmtime's own yield wakes itself at once and starves tokio's I/O driver. This one
-        // goes to the back of the queue, and the deadline around the call is looked at first.
-        store.epoch_deadline_callback(|mut store| {
-            let pause: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = match store.data_mut().tick()? {
-                None => Box::pin(tokio::task::yield_now()),
-                Some(wait) => Box::pin(tokio::time::sleep(wait)),
-            };
-            Ok(UpdateDeadline::YieldCustom(1, pause))
-        });
+        store.epoch_deadline_callback(|mut store| store.data_mut().tick());
         store
     }
 
-    /// Looked at with each tick while the guest runs: whether it may go on, and how long it
+    /// Makes an instance that has served before ready for its next call.
+    pub(crate) fn begin(&mut self, context: Context, cause: Cause) {
+        self.unit = unit(self.loaded.component.name.clone(), cause, &context);
+        self.unit_size = 0;
+        self.unit_reads = 0;
+        self.host_calls = 0;
+        self.reply = None;
+        self.ticks = 0;
+        self.cursors.clear();
+        self.logs.begin(&context);
+        self.stdout.begin(&context);
+        self.stderr.begin(&context);
+        self.outgoing.begin(&context);
+        self.context = context;
+    }
+
+    /// Ends a call: its unit of work, and whether nothing else of it is left in the host. The
+    /// streams of its standard input and output are the instance's own and may stay open.
+    pub(crate) fn end(&mut self) -> (Unit, bool) {
+        let name = self.loaded.component.name.clone();
+        let unit = std::mem::replace(&mut self.unit, unit(name, Cause::Request, &self.context));
+        self.reply = None;
+        self.logs.end();
+        self.stdout.end();
+        self.stderr.end();
+        let (mut inputs, mut outputs) = (self.stdin.open(), self.stdout.open() + self.stderr.open());
+        let left = self.table.iter_mut().find(|entry| {
+            // Others of these types are bodies; then there are more than standard streams are open.
+            // A pollable has a parent, which cannot go before it and is looked at itself.
+            if entry.is::<DynPollable>() {
+                return false;
+            }
+            let own = if entry.is::<DynInputStream>() {
+                &mut inputs
+            } else if entry.is::<DynOutputStream>() {
+                &mut outputs
+            } else {
+                return true;
+            };
+            let more = own.checked_sub(1);
+            *own = more.unwrap_or_default();
+            more.is_none()
+        });
+        (unit, left.is_none())
+    }
+
+    /// Looked at with each tick while the guest runs: whether it may go on here, and how long it
     /// must wait before because its component has used up its share of the processors.
-    fn tick(&mut self) -> Result<Option<Duration>, Reached> {
+    fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let limits = &self.loaded.component.limits;
         if account::tick() > limits.cpu {
-            return Err(self.reached(Limit::Cpu, format_args!("{:?}", limits.cpu)));
+            return Err(self.reached(Limit::Cpu, format_args!("{:?}", limits.cpu)).into());
         }
         if self.host_calls > limits.host_calls {
-            return Err(self.reached(Limit::HostCalls, limits.host_calls));
+            return Err(self.reached(Limit::HostCalls, limits.host_calls).into());
         }
-        let wait = self.loaded.account.share.wait(Instant::now());
-        if wait.is_some() {
+        let tick = lane::tick(&mut self.ticks);
+        if let Some(wait) = self.loaded.account.share.wait(Instant::now()) {
             self.loaded.account.hit(Limit::CpuShare);
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep(wait))));
         }
-        Ok(wait)
+        Ok(match tick {
+            Tick::Continue => UpdateDeadline::Continue(1),
+            // wasmtime's own yield wakes itself at once and starves tokio's I/O driver. This one
+            // goes to the back of the queue, and the deadline around the call is looked at first.
+            Tick::Yield => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+        })
     }
 
     /// Counts a limit that was reached, and says so as the error that ends the call.
@@ -130,6 +187,13 @@ impl Guest {
         self.host_calls = self.host_calls.saturating_add(1);
         self
     }
+
+    /// A line of the component's log. `level` is one of those a printed line may begin with.
+    pub(crate) fn log(&self, level: &str, text: &str) {
+        // One line, whatever the guest put into it: the next would have no level.
+        let text = text.replace(['\n', '\r'], " ");
+        self.logs.print(format!("{level}: {text}\n").as_bytes());
+    }
 }
 
 fn many(count: u32) -> usize {
@@ -142,13 +206,9 @@ fn fields(limits: &Limits) -> WasiHttpCtx {
     http
 }
 
-impl Guest {
-    /// A line of the component's log. `level` is one of those a printed line may begin with.
-    pub(crate) fn log(&self, level: &str, text: &str) {
-        // One line, whatever the guest put into it: the next would have no level.
-        let text = text.replace(['\n', '\r'], " ");
-        self.logs.print(format!("{level}: {text}\n").as_bytes());
-    }
+fn unit(component: ComponentName, cause: Cause, context: &Context) -> Unit {
+    let owner = context.principal.owner().cloned();
+    Unit::new(component, cause, context.correlation.clone(), context.trace, owner)
 }
 
 impl WasiView for Guest {

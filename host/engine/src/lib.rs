@@ -15,6 +15,7 @@ mod examine;
 mod guest;
 mod instances;
 mod invoke;
+mod lane;
 mod load;
 mod output;
 mod priority;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use monopod_core::blob::Blobs;
-use monopod_core::component::Component;
+use monopod_core::component::{Component, Reuse};
 use monopod_core::name::ComponentName;
 use monopod_core::outgoing::Outgoing;
 use monopod_core::seen;
@@ -99,8 +100,15 @@ struct Shared {
     blobs: Arc<dyn Blobs>,
     outgoing: Arc<dyn Outgoing>,
     ticker: ticker::Ticker,
+    lanes: Arc<lane::Lanes>,
     /// For calls from one component to another.
     this: Weak<Shared>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.lanes.stop();
+    }
 }
 
 /// What became of one component while loading; for the start-up lines.
@@ -115,7 +123,7 @@ pub struct Report {
 impl Engine {
     /// Compiles (or takes from the cache) and links every component, or refuses all at once with
     /// everything that is wrong with any. Blocks for as long as compiling takes; call it from a
-    /// thread that may.
+    /// thread of a tokio runtime that may.
     pub fn load(settings: Settings, components: Vec<Component>) -> Result<(Self, Vec<Report>), Error> {
         let mut refused = Vec::new();
         let (mut plain, mut concurrent) = (Vec::new(), Vec::new());
@@ -128,6 +136,9 @@ impl Engine {
                 }
             }
         }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = lane::Lanes::start(threads)
+            .map_err(|e| Error::Engine(format!("the threads for slow calls cannot be started: {e}")))?;
         let mut loaded = HashMap::new();
         let mut reports = Vec::new();
         let mut engines = Vec::new();
@@ -138,7 +149,7 @@ impl Engine {
             let engine = runtime::engine(kind, &components)?;
             let cache = cache::Cache::open(settings.cache.clone(), &engine)?;
             let linker = capability::linker(&engine, kind).map_err(|e| Error::Engine(format!("{e:#}")))?;
-            let all = load::all(&engine, &cache, &linker, components, &settings.progress)?;
+            let all = load::all(&engine, &cache, &linker, &lanes, components, &settings.progress)?;
             refused.extend(all.refused);
             for (component, compiled) in all.ready {
                 let name = component.component.name.clone();
@@ -154,7 +165,7 @@ impl Engine {
         }
         // Nobody waits for it, and a process that ends meanwhile has lost nothing.
         let tidy = std::thread::Builder::new().name("prune".into()).spawn(move || {
-            priority::lower();
+            priority::lower(priority::LOW);
             cache::prune(&caches);
         });
         if let Err(error) = tidy {
@@ -167,8 +178,16 @@ impl Engine {
             blobs: settings.blobs,
             outgoing: settings.outgoing,
             ticker,
+            lanes,
             this: this.clone(),
         });
+        let reused = |loaded: &Arc<load::Loaded>| loaded.component.instances.reuse != Reuse::Fresh;
+        if shared.components.values().any(reused) {
+            let runtime = tokio::runtime::Handle::try_current()
+                .map_err(|_| Error::Engine("it was loaded outside of a tokio runtime".to_owned()))?;
+            // Ends by itself when the engine is gone.
+            runtime.spawn(instances::keep(Arc::downgrade(&shared)));
+        }
         Ok((Self { shared }, reports))
     }
 
@@ -184,6 +203,11 @@ impl Engine {
         let mut seen: Vec<_> = self.shared.components.values().map(|loaded| loaded.seen(now)).collect();
         seen.sort_by(|a, b| a.name.cmp(&b.name));
         seen
+    }
+
+    /// Instances of a component that wait for a call.
+    pub fn ready_instances(&self, component: &ComponentName) -> usize {
+        self.shared.components.get(component).map_or(0, |loaded| loaded.instances.ready())
     }
 }
 

@@ -1,10 +1,11 @@
 //! From compiled code to something that can be instantiated and called.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use ::http::uri::Authority;
-use monopod_core::component::Component;
+use monopod_core::component::{Component, Reuse};
 use monopod_core::limit::Limit;
 use monopod_core::seen;
 use rayon::prelude::*;
@@ -21,7 +22,8 @@ use crate::bindings::monopod::messaging::types as wit;
 use crate::cache::{Cache, Compiled};
 use crate::examine::{Problem, Refusal, imports};
 use crate::guest::Guest;
-use crate::instances::Places;
+use crate::instances::Pool;
+use crate::lane::{Lanes, Line};
 use crate::{Error, Progress};
 
 const P2: &str = "wasi:http/incoming-handler@0.2.12";
@@ -45,7 +47,9 @@ pub(crate) struct Loaded {
     pub(crate) timers: Option<timers::handler::GuestIndices>,
     pub(crate) fields: Option<graph::resolver::GuestIndices>,
     /// Where its calls run.
-    pub(crate) places: Places,
+    pub(crate) instances: Pool,
+    /// Where those go on that take long.
+    pub(crate) line: Arc<Line>,
     /// What it uses up, and how its calls end.
     pub(crate) account: Account,
     /// Log lines dropped since the last that was written.
@@ -79,7 +83,7 @@ impl Loaded {
         let mut seen =
             seen::Component::new(self.component.name.clone(), self.component.version.as_str().into());
         self.account.fill(&mut seen, now);
-        self.places.fill(&mut seen);
+        self.instances.places.fill(&mut seen);
         seen
     }
 }
@@ -102,6 +106,7 @@ pub(crate) fn all(
     engine: &Engine,
     cache: &Cache,
     linker: &Linker<Guest>,
+    lanes: &Arc<Lanes>,
     components: Vec<Component>,
     progress: &dyn Fn(Progress<'_>),
 ) -> Result<All, Error> {
@@ -131,7 +136,7 @@ pub(crate) fn all(
     }
     let link = |(component, code, compiled): (Component, Code, Compiled)| {
         let name = component.name.clone();
-        match link(engine, linker, &code, component) {
+        match link(engine, linker, lanes, &code, component) {
             Ok(loaded) => Ok((loaded, compiled)),
             Err(problems) => Err(Refusal { component: name, problems }),
         }
@@ -151,6 +156,7 @@ pub(crate) fn all(
 fn link(
     engine: &Engine,
     linker: &Linker<Guest>,
+    lanes: &Arc<Lanes>,
     code: &Code,
     component: Component,
 ) -> Result<Loaded, Vec<Problem>> {
@@ -174,7 +180,15 @@ fn link(
         vec![Problem::new(format!("its name cannot be a host's: {error}"), "give it another name")]
     })?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let places = Places::new(component.limits.concurrency);
+    if component.instances.reuse == Reuse::Concurrent {
+        let name = &component.name;
+        return Err(vec![Problem::new(
+            "several calls at once in one instance are not served yet",
+            format!("[components.{name}.instances] reuse = \"serial\""),
+        )]);
+    }
+    let instances = Pool::new(&component);
+    let line = Arc::new(Line::new(lanes));
     let account = Account::new(&component.limits);
     let unlogged = AtomicU64::new(0);
     Ok(Loaded {
@@ -187,7 +201,8 @@ fn link(
         messages,
         timers,
         fields,
-        places,
+        instances,
+        line,
         account,
         unlogged,
     })

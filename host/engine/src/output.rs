@@ -8,9 +8,9 @@ use std::task::{Context as Task, Poll};
 use bytes::Bytes;
 use monopod_core::context::{Context, CorrelationId, TraceId};
 use monopod_core::limit::{Limit, OUTPUT};
-use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
+use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 
 use crate::load::Loaded;
 
@@ -25,14 +25,14 @@ pub(crate) struct Output {
 
 struct Inner {
     loaded: Arc<Loaded>,
-    correlation: CorrelationId,
-    trace: TraceId,
     stream: &'static str,
     buffer: Mutex<Buffer>,
 }
 
-#[derive(Default)]
 struct Buffer {
+    /// The call whose output it is.
+    correlation: CorrelationId,
+    trace: TraceId,
     line: Vec<u8>,
     printed: usize,
 }
@@ -42,13 +42,75 @@ impl Output {
         Self {
             inner: Arc::new(Inner {
                 loaded,
-                correlation: context.correlation.clone(),
-                trace: context.trace,
                 stream,
-                buffer: Mutex::default(),
+                buffer: Mutex::new(Buffer {
+                    correlation: context.correlation.clone(),
+                    trace: context.trace,
+                    line: Vec::new(),
+                    printed: 0,
+                }),
             }),
         }
     }
+
+    /// What is printed from now on belongs to this call.
+    pub(crate) fn begin(&self, context: &Context) {
+        if let Ok(mut buffer) = self.inner.buffer.lock() {
+            buffer.correlation = context.correlation.clone();
+            buffer.trace = context.trace;
+            buffer.printed = 0;
+        }
+    }
+
+    /// The call ends: what it left of a line is one.
+    pub(crate) fn end(&self) {
+        if let Ok(mut buffer) = self.inner.buffer.lock() {
+            self.inner.emit(&mut buffer);
+        }
+    }
+
+    /// How many of its streams the guest holds; the instance itself has two handles.
+    pub(crate) fn open(&self) -> usize {
+        Arc::strong_count(&self.inner).saturating_sub(2)
+    }
+}
+
+/// Standard input: there is none.
+#[derive(Clone, Default)]
+pub(crate) struct Input(Arc<()>);
+
+impl Input {
+    /// How many of its streams the guest holds; the instance itself has two handles.
+    pub(crate) fn open(&self) -> usize {
+        Arc::strong_count(&self.0).saturating_sub(2)
+    }
+}
+
+impl IsTerminal for Input {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for Input {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(tokio::io::empty())
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl InputStream for Input {
+    fn read(&mut self, _: usize) -> Result<Bytes, StreamError> {
+        Err(StreamError::Closed)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Input {
+    async fn ready(&mut self) {}
 }
 
 impl Output {
@@ -70,25 +132,26 @@ impl Inner {
         for chunk in bytes.split_inclusive(|b| *b == b'\n') {
             buffer.line.extend_from_slice(chunk);
             if chunk.ends_with(b"\n") || buffer.line.len() >= MAX_LINE {
-                self.emit(&mut buffer.line);
+                self.emit(&mut buffer);
             }
         }
         if buffer.printed >= most {
-            self.emit(&mut buffer.line);
+            self.emit(&mut buffer);
             self.loaded.account.hit(Limit::Output);
             if self.loaded.may_log(0) {
-                tracing::warn!(component = %self.loaded.component.name, correlation = %self.correlation, trace = %self.trace,
+                tracing::warn!(component = %self.loaded.component.name, correlation = %buffer.correlation, trace = %buffer.trace,
                     limit = %OUTPUT, "the component printed too much; the rest of this call's output is dropped");
             }
         }
     }
 
-    fn emit(&self, line: &mut Vec<u8>) {
+    fn emit(&self, buffer: &mut Buffer) {
+        let Buffer { line, correlation, trace, .. } = buffer;
         let text = String::from_utf8_lossy(line);
         let (level, text) = level(text.trim_end());
         macro_rules! log {
             ($level:ident) => {
-                tracing::$level!(component = %self.loaded.component.name, correlation = %self.correlation, trace = %self.trace,
+                tracing::$level!(component = %self.loaded.component.name, correlation = %correlation, trace = %trace,
                     stream = self.stream, "{text}")
             };
         }
@@ -128,8 +191,9 @@ fn level(line: &str) -> (Level, &str) {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let mut line = self.buffer.get_mut().map(|b| std::mem::take(&mut b.line)).unwrap_or_default();
-        self.emit(&mut line);
+        if let Ok(mut buffer) = self.buffer.lock() {
+            self.emit(&mut buffer);
+        }
     }
 }
 

@@ -39,6 +39,12 @@ pub(crate) fn headers(loaded: &Loaded, headers: &http::HeaderMap) -> Result<(), 
     Ok(())
 }
 
+/// A body that the guest made is larger than its limit.
+pub(crate) fn body(loaded: &Loaded) -> Reached {
+    loaded.account.hit(Limit::Body);
+    Reached::new(Limit::Body, &loaded.component.name, loaded.component.limits.body)
+}
+
 /// Why a call of `loaded` failed, in words that name the limit if it was one. A limit that
 /// wasmtime found is counted here; the host's own are where they are found.
 pub(crate) fn explain(loaded: &Loaded, error: &wasmtime::Error) -> String {

@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 pub(crate) fn engine(kind: Kind, components: &[Component]) -> Result<Engine, Error> {
     let memory = components.iter().map(|c| c.limits.memory.as_usize()).max().unwrap_or(0);
     let tables = components.iter().map(|c| c.limits.tables).fold(TABLES, u32::max);
-    let wanted: u32 = components.iter().map(|c| c.limits.concurrency).fold(0, u32::saturating_add);
+    let wanted: u32 = components.iter().map(crate::instances::most).fold(0, u32::saturating_add);
     let instances = wanted.clamp(1, INSTANCES);
 
     let mut pool = PoolingAllocationConfig::new();

@@ -236,7 +236,8 @@ impl Feed {
         // What is looked up for an event is looked up for it anew.
         let deadline = Instant::now() + self.schema.settings.timeout;
         let (principal, correlation) = (self.principal.clone(), message.correlation.clone());
-        let context = Context { principal, correlation, trace: message.trace, deadline, depth: 0 };
+        let context =
+            Context { principal, correlation, trace: message.trace, deadline, callers: Default::default() };
         let run = Run {
             schema: &self.schema,
             plan: &self.plan,

@@ -71,6 +71,7 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
             settings: settings.get(name).cloned().unwrap_or_default(),
             grants: planned.grants.clone(),
             limits: planned.limits.clone(),
+            instances: planned.instances.clone(),
         })
     };
     let components: Vec<Component> = plan.components.iter().filter_map(component).collect();

@@ -152,6 +152,7 @@ fn component(name: &str, bundle: &str) -> Component {
             ..Grants::default()
         },
         limits: Limits { deadline: Duration::from_secs(60), ..Limits::default() },
+        instances: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! their attempts.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,19 +35,25 @@ struct Inner {
 }
 
 /// Leave to make a call. Dropped without a word about how it ended, it counts for nothing.
-pub(crate) struct Pass<'a> {
-    circuit: &'a Circuit,
+pub(crate) struct Pass<C: Deref<Target = Circuit>> {
+    circuit: C,
     probe: bool,
 }
 
 impl Circuit {
     /// Leave to call; otherwise how long not.
-    pub(crate) fn pass(&self, now: impl FnOnce() -> Instant) -> Result<Pass<'_>, Duration> {
-        if !self.open.load(Relaxed) {
-            return Ok(Pass { circuit: self, probe: false });
+    pub(crate) fn pass<C: Deref<Target = Self>>(
+        circuit: C,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Pass<C>, Duration> {
+        if !circuit.open.load(Relaxed) {
+            return Ok(Pass { circuit, probe: false });
         }
-        let mut inner = self.lock();
-        let Some(until) = inner.open else { return Ok(Pass { circuit: self, probe: false }) };
+        let mut inner = circuit.lock();
+        let Some(until) = inner.open else {
+            drop(inner);
+            return Ok(Pass { circuit, probe: false });
+        };
         let wait = until.saturating_duration_since(now());
         if !wait.is_zero() {
             return Err(wait);
@@ -56,7 +63,8 @@ impl Circuit {
             return Err(FIRST);
         }
         inner.probing = true;
-        Ok(Pass { circuit: self, probe: true })
+        drop(inner);
+        Ok(Pass { circuit, probe: true })
     }
 
     /// For people.
@@ -74,7 +82,7 @@ impl Circuit {
     }
 }
 
-impl Pass<'_> {
+impl<C: Deref<Target = Circuit>> Pass<C> {
     /// The call ended without trap or timeout. True if that closed the circuit.
     pub(crate) fn good(mut self, now: impl FnOnce() -> Instant) -> bool {
         if !std::mem::take(&mut self.probe) {
@@ -110,7 +118,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl<C: Deref<Target = Circuit>> Drop for Pass<C> {
     fn drop(&mut self) {
         if self.probe {
             self.circuit.lock().probing = false;
@@ -144,7 +152,7 @@ mod tests {
     use super::*;
 
     fn fail(circuit: &Circuit, now: Instant, ended: u64) -> Option<Duration> {
-        circuit.pass(|| now).ok().and_then(|pass| pass.bad(now, ended))
+        Circuit::pass(circuit, || now).ok().and_then(|pass| pass.bad(now, ended))
     }
 
     fn open(circuit: &Circuit, now: Instant) -> Duration {
@@ -157,7 +165,7 @@ mod tests {
         let opened = (1..=20).find(|n| fail(&circuit, now, u64::from(*n)).is_some());
         assert_eq!(opened, Some(FAILURES));
         assert!(matches!(circuit.state(now), seen::Circuit::Open(_)));
-        assert!(circuit.pass(|| now).is_err());
+        assert!(Circuit::pass(&circuit, || now).is_err());
     }
 
     #[test]
@@ -174,17 +182,17 @@ mod tests {
         let (circuit, now) = (Circuit::default(), Instant::now());
         let wait = open(&circuit, now);
         let later = now + wait;
-        let probe = circuit.pass(|| later).ok().unwrap();
+        let probe = Circuit::pass(&circuit, || later).ok().unwrap();
         assert_eq!(circuit.state(later), seen::Circuit::HalfOpen);
-        assert!(circuit.pass(|| later).is_err(), "a second call beside the first");
+        assert!(Circuit::pass(&circuit, || later).is_err(), "a second call beside the first");
         let longer = probe.bad(later, 0).unwrap();
         assert!(longer > wait, "{longer:?} after {wait:?}");
         let later = later + longer;
         // One whose caller went away says nothing: the next is tried.
-        drop(circuit.pass(|| later).ok().unwrap());
-        assert!(circuit.pass(|| later).ok().unwrap().good(|| later));
+        drop(Circuit::pass(&circuit, || later).ok().unwrap());
+        assert!(Circuit::pass(&circuit, || later).ok().unwrap().good(|| later));
         assert_eq!(circuit.state(later), seen::Circuit::Closed);
-        assert!(circuit.pass(|| later).is_ok());
+        assert!(Circuit::pass(&circuit, || later).is_ok());
     }
 
     #[test]
@@ -194,11 +202,11 @@ mod tests {
         assert!(wait <= FIRST * 2, "{wait:?}");
         for _ in 0..20 {
             now += wait;
-            wait = circuit.pass(|| now).ok().unwrap().bad(now, 0).unwrap();
+            wait = Circuit::pass(&circuit, || now).ok().unwrap().bad(now, 0).unwrap();
         }
         assert!(wait >= MOST.mul_f64(0.79) && wait <= MOST.mul_f64(1.21), "{wait:?}");
         now += wait;
-        assert!(circuit.pass(|| now).ok().unwrap().good(|| now));
+        assert!(Circuit::pass(&circuit, || now).ok().unwrap().good(|| now));
         now += MOST + Duration::from_secs(1);
         assert!(open(&circuit, now) <= FIRST * 2);
     }
@@ -206,10 +214,11 @@ mod tests {
     #[test]
     fn calls_that_began_before_it_opened_change_nothing() {
         let (circuit, now) = (Circuit::default(), Instant::now());
-        let (bad, good) = (circuit.pass(|| now).ok().unwrap(), circuit.pass(|| now).ok().unwrap());
+        let (bad, good) =
+            (Circuit::pass(&circuit, || now).ok().unwrap(), Circuit::pass(&circuit, || now).ok().unwrap());
         open(&circuit, now);
         assert_eq!(bad.bad(now, 0), None);
         assert!(!good.good(|| now));
-        assert!(circuit.pass(|| now).is_err());
+        assert!(Circuit::pass(&circuit, || now).is_err());
     }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod rate;
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use monopod_core::component::Limits;
 use monopod_core::limit::Limit;
 use monopod_core::seen::{self, Failure, Histogram, Kind};
 
-pub(crate) use circuit::Circuit;
+pub(crate) use circuit::{Circuit, Pass};
 pub(crate) use clock::{Metered, tick};
 pub(crate) use rate::Rate;
 
@@ -111,11 +112,6 @@ impl Account {
         }
     }
 
-    /// A call that began at `began`: counted when it ends.
-    pub(crate) fn call(&self, kind: Kind, began: Instant) -> Tally<'_> {
-        Tally { account: self, kind, began, ended: false }
-    }
-
     /// All calls that ended.
     pub(crate) fn ended(&self) -> u64 {
         self.shards.iter().flat_map(|shard| &shard.calls).map(|calls| calls.load(Relaxed)).sum()
@@ -177,14 +173,19 @@ impl Account {
 }
 
 /// A call that is counted when it ends; as abandoned if nobody says how it did.
-pub(crate) struct Tally<'a> {
-    account: &'a Account,
+pub(crate) struct Tally<A: Deref<Target = Account>> {
+    account: A,
     kind: Kind,
-    pub(crate) began: Instant,
+    began: Instant,
     ended: bool,
 }
 
-impl Tally<'_> {
+impl<A: Deref<Target = Account>> Tally<A> {
+    /// Of a call that began at `began`.
+    pub(crate) fn new(account: A, kind: Kind, began: Instant) -> Self {
+        Self { account, kind, began, ended: false }
+    }
+
     /// It ended, well or by this failure.
     pub(crate) fn end(mut self, failure: Option<Failure>) {
         self.ended = true;
@@ -192,7 +193,7 @@ impl Tally<'_> {
     }
 }
 
-impl Drop for Tally<'_> {
+impl<A: Deref<Target = Account>> Drop for Tally<A> {
     fn drop(&mut self) {
         if !self.ended {
             self.account.end(self.kind, self.began.elapsed(), Some(Failure::Abandoned));

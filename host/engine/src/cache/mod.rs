@@ -189,7 +189,7 @@ fn compile(engine: &Engine, wasm: Vec<u8>) -> Result<Vec<u8>, Problem> {
             .thread_name(|at| format!("compile-{at}"))
             .stack_size(COMPILE_STACK)
             // What is served meanwhile comes first.
-            .start_handler(|_| priority::lower())
+            .start_handler(|_| priority::lower(priority::LOW))
             .build();
         let compiled = match threads {
             Ok(threads) => threads.install(|| engine.precompile_component(&wasm)),

@@ -34,6 +34,11 @@ impl Outgoing {
         Self { shared: shared.this.clone(), loaded: loaded.clone(), context: context.clone() }
     }
 
+    /// What is sent from now on belongs to this call.
+    pub(crate) fn begin(&mut self, context: &Context) {
+        self.context = context.clone();
+    }
+
     /// Where a request goes, if the caller may send it there.
     fn target(&self, uri: &http::Uri) -> Result<Target, Error> {
         let caller = &self.loaded.component;
@@ -92,12 +97,12 @@ impl WasiHttpHooks for Outgoing {
                     return Ok((response, done()));
                 }
             };
-            if context.depth >= MAX_DEPTH {
-                tracing::warn!(component = %target, correlation = %context.correlation, depth = context.depth,
+            if context.callers.depth() >= MAX_DEPTH {
+                tracing::warn!(component = %target, correlation = %context.correlation, depth = MAX_DEPTH,
                     "call refused: components call one another in a circle, or too deeply");
                 return Err(Error::LoopDetected);
             }
-            context.depth += 1;
+            context.callers = context.callers.with(loaded.component.name.clone());
             let shared = shared.upgrade().ok_or(Error::ConnectionTerminated)?;
             let request = request.map(|body| -> Body { body.map_err(Into::into).boxed_unsync() });
             let response = shared.http(&target, request, &context).await.map_err(|error| {

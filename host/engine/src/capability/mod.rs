@@ -21,6 +21,11 @@ use crate::bindings::monopod;
 use crate::guest::Guest;
 use crate::runtime::Kind;
 
+/// Why there can be no more changes. The response may be with the client already, who must not be
+/// told of what can still fail to be committed.
+const SEALED: &str =
+    "the response was set before this change, and is on its way: change state first, then set the response";
+
 /// A linker with everything this host offers: what `examine/offers.rs` lists. Whether a component
 /// may use it is decided by its grants: at load for a whole interface, at each call for the rest.
 pub(crate) fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<Guest>> {
@@ -61,6 +66,9 @@ impl Guest {
 
     /// Makes room for one more change of `size` bytes in the unit, or says which limit is reached.
     fn reserve(&mut self, size: usize) -> Result<(), String> {
+        if self.reply.as_ref().is_some_and(|reply| !reply.change()) {
+            return Err(SEALED.to_owned());
+        }
         let limits = &self.loaded.component.limits;
         let unit = &self.unit;
         let changes = unit.writes.len() + unit.messages.len() + unit.timers.len();

@@ -1,73 +1,76 @@
-//! Where calls run: the places a component has, and the queue in front of them.
-//! Used by `invoke`; knows nothing of what a call does.
+//! The instances that calls run in: how many there are, who waits for one, and which of them
+//! serve again. Used by `invoke`; knows nothing of what a call does.
+//!
+//! What a guest that is reused may rely on stands in docs/instances.md.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+mod keeper;
+mod live;
+mod places;
 
-use monopod_core::limit::{Limit, QUEUE};
-use monopod_core::seen;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::account::Account;
+use monopod_core::component::{Component, Instances, Reuse};
+use monopod_core::limit::QUEUE;
 
-/// The places of one component: how many calls may run at once.
-pub(crate) struct Places {
-    free: Semaphore,
-    waiting: AtomicU32,
-    most_waiting: u32,
-    all: usize,
+pub(crate) use keeper::keep;
+pub(crate) use live::Live;
+pub(crate) use places::{Place, Places, Refused};
+
+/// The instances of one component.
+pub(crate) struct Pool {
+    pub(crate) places: Places,
+    policy: Instances,
+    /// Those that wait for a call, the one used last at the end.
+    idle: Mutex<Vec<Live>>,
 }
 
-/// A place that is taken, until it is dropped.
-pub(crate) type Place<'a> = SemaphorePermit<'a>;
-
-impl Places {
-    pub(crate) fn new(concurrency: u32) -> Self {
-        let places = usize::try_from(concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self {
-            free: Semaphore::new(places),
-            waiting: AtomicU32::new(0),
-            most_waiting: concurrency.saturating_mul(QUEUE),
-            all: places,
-        }
+impl Pool {
+    pub(crate) fn new(component: &Component) -> Self {
+        let policy = component.instances.clone();
+        let places = most(component);
+        let queue = policy.queue.unwrap_or_else(|| places.saturating_mul(QUEUE));
+        Self { places: Places::new(places, queue), policy, idle: Mutex::default() }
     }
 
-    /// Waits for a place, at most for `time`; otherwise says which bound was met.
-    pub(crate) async fn enter(&self, time: Duration, account: &Account) -> Result<Place<'_>, &'static str> {
-        if let Ok(place) = self.free.try_acquire() {
-            return Ok(place);
+    /// An instance that is ready, if there is one. The one used last: its memory is still warm, and
+    /// those that are not needed grow old and go.
+    pub(crate) fn take(&self, now: Instant) -> Option<Live> {
+        if self.policy.reuse == Reuse::Fresh {
+            return None;
         }
-        account.hit(Limit::Concurrency);
-        let Some(_waiting) = self.wait() else {
-            account.hit(Limit::Queue);
-            return Err("too many calls wait for it already");
+        let mut worn = Vec::new();
+        let live = loop {
+            // Taken out under the lock, dropped outside of it.
+            match self.idle().pop() {
+                Some(live) if live.is_worn(&self.policy, now) => worn.push(live),
+                other => break other,
+            }
         };
-        match tokio::time::timeout(time, self.free.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err("no instance became free before the deadline"),
+        drop(worn);
+        live
+    }
+
+    /// Takes back an instance whose call went well and left nothing behind.
+    pub(crate) fn put(&self, mut live: Live, now: Instant) {
+        live.used(now);
+        if self.policy.reuse != Reuse::Fresh && !live.is_worn(&self.policy, now) {
+            self.idle().push(live);
         }
     }
 
-    /// For people.
-    pub(crate) fn fill(&self, seen: &mut seen::Component) {
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        seen.places = count(self.all);
-        seen.running = count(self.all.saturating_sub(self.free.available_permits()));
-        seen.waiting = self.waiting.load(Relaxed).into();
+    /// How many wait for a call.
+    pub(crate) fn ready(&self) -> usize {
+        self.idle().len()
     }
 
-    /// Counts a waiting call; none when enough wait already.
-    fn wait(&self) -> Option<Waiting<'_>> {
-        let before = self.waiting.fetch_add(1, Relaxed);
-        let guard = Waiting(&self.waiting);
-        (before < self.most_waiting).then_some(guard)
+    fn idle(&self) -> MutexGuard<'_, Vec<Live>> {
+        // A panic while it was held left the list as it was.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct Waiting<'a>(&'a AtomicU32);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
+/// How many instances of a component there are at most.
+pub(crate) fn most(component: &Component) -> u32 {
+    component.instances.max.unwrap_or(component.limits.concurrency).min(component.limits.concurrency)
 }

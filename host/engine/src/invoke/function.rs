@@ -7,19 +7,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use monopod_core::component::Component;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
-use monopod_core::limit::Limit;
 use monopod_core::unit::Cause;
 use monopod_core::{Body, full};
 use serde_json::json;
 
-use super::http::{read, refusal};
-use crate::Shared;
-use crate::bindings::exports::monopod::function::handler::{Call, Error as Wit, Field, GuestIndices, Kind};
+use super::call::Work;
+use super::http::refusal;
+use super::request;
+use crate::bindings::exports::monopod::function::handler::{Call, Error as Wit, Field, Kind};
+use crate::instances::Live;
 use crate::load::Loaded;
-use crate::reached::Reached;
+use crate::{Shared, reached};
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -27,9 +27,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 impl Shared {
     /// Calls a function with what a request brings.
     pub(super) async fn function(
-        &self,
+        self: &Arc<Self>,
         loaded: &Arc<Loaded>,
-        handler: &GuestIndices,
         request: Request<Body>,
         context: &Context,
     ) -> Result<Response<Body>, Error> {
@@ -41,30 +40,39 @@ impl Shared {
         }
         let call = self.enter(loaded, context).await?;
         let (mut parts, body) = request.into_parts();
-        let body = match call.in_time(read(body, loaded.component.limits.body.as_usize())).await? {
+        let body = match call.in_time(request::whole(body, loaded.component.limits.body.as_usize())).await? {
             Ok(body) => body,
-            Err(unread) => return Ok(refusal(loaded, &unread)),
+            Err(unread) => return Ok(refusal(loaded, unread)),
         };
         let kind = parts.headers.remove(CONTENT_TYPE).unwrap_or(BYTES);
         let name = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let given = Call { name, body: body.into() };
-        call.run(Cause::Request, |mut store, instance| {
-            let (given, kind) = (&given, kind.clone());
-            Box::pin(async move {
-                let Component { name, limits, .. } = &loaded.component;
-                let result = handler.load(&mut store, &instance)?.call_handle(&mut store, given).await?;
-                let response = match result {
-                    Ok(result) if result.len() > limits.body.as_usize() => {
-                        loaded.account.hit(Limit::Body);
-                        return Err(Reached::new(Limit::Body, name, limits.body).into());
-                    }
-                    Ok(result) => answer(StatusCode::OK, kind, result),
-                    Err(error) => problem(error),
-                };
-                Ok((response, store.into_data().unit))
-            })
+        // Kept, in case it is asked again.
+        let given = Arc::new(Call { name, body: body.into() });
+        call.settle(Cause::Request, || Apply { given: given.clone(), kind: kind.clone() }).await
+    }
+}
+
+struct Apply {
+    given: Arc<Call>,
+    kind: HeaderValue,
+}
+
+impl Work for Apply {
+    type Answer = Response<Body>;
+
+    async fn run(self, live: &mut Live) -> wasmtime::Result<Response<Body>> {
+        let loaded = live.store.data().loaded.clone();
+        let Some(handler) = &loaded.function else {
+            return Err(wasmtime::Error::msg("it is no function"));
+        };
+        let guest = handler.load(&mut live.store, &live.instance)?;
+        Ok(match guest.call_handle(&mut live.store, &self.given).await? {
+            Ok(result) if result.len() > loaded.component.limits.body.as_usize() => {
+                return Err(reached::body(&loaded).into());
+            }
+            Ok(result) => answer(StatusCode::OK, self.kind, result),
+            Err(error) => problem(error),
         })
-        .await
     }
 }
 

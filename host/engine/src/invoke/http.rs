@@ -1,76 +1,322 @@
-//! Requests: what a guest is handed, and how its response is gathered.
+//! Requests: what a guest is handed, and how its response comes back.
+//!
+//! A response goes out while the guest still writes it, if its unit of work had no changes when it
+//! was set; from then on there can be none. Otherwise it is held until the unit is committed.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Task, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http_body_util::BodyExt;
-use monopod_core::component::Component;
+use http_body_util::combinators::UnsyncBoxBody;
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
 use monopod_core::limit::Limit;
 use monopod_core::name::ComponentName;
 use monopod_core::seen::Kind;
 use monopod_core::unit::Cause;
-use monopod_core::{Body, full};
-use wasmtime::Store;
-use wasmtime::component::Instance;
-use wasmtime_wasi_http::WasiHttpView;
+use monopod_core::{Body, full, store};
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler as p2;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error as HttpError, WasiBody, WasiHttpView};
 
-use super::call::Ran;
-use super::counted::counted;
+use super::Reply;
+use super::call::{Answer, Call, Ended, Work};
+use super::counted::{Count, Ending, Told};
+use super::request::{Asked, Unread};
+use super::response::{Gathered, Length, Streamed};
 use super::service;
-use crate::guest::Guest;
+use crate::instances::Live;
+use crate::lane::Run;
 use crate::load::{Http, Loaded};
-use crate::reached::Reached;
 use crate::{Shared, reached};
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+const UNSET: &str = "it ended without setting a response";
+
+/// What a guest sets as its response.
+pub(super) type Set = Result<http::Response<WasiBody>, ErrorCode>;
+
 impl Shared {
     pub(crate) async fn http(
-        &self,
+        self: &Arc<Self>,
         component: &ComponentName,
         request: http::Request<Body>,
         context: &Context,
     ) -> Result<http::Response<Body>, Error> {
         let loaded = self.loaded(component)?;
-        match (&loaded.http, &loaded.function) {
-            (Some(_), _) => counted(loaded, Kind::Request, self.service(loaded, request, context)).await,
-            (None, Some(handler)) => {
-                counted(loaded, Kind::Request, self.function(loaded, handler, request, context)).await
-            }
-            (None, None) => Err(Error::NotServed(component.clone())),
+        if loaded.http.is_none() && loaded.function.is_none() {
+            return Err(Error::NotServed(component.clone()));
         }
+        let mut count = Some(Count::begin(loaded, Kind::Request)?);
+        let result = if loaded.http.is_some() {
+            self.service(loaded, request, context, &mut count).await
+        } else {
+            self.function(loaded, request, context).await
+        };
+        if let Some(count) = count {
+            count.end(result.as_ref().map(Told::failed));
+        }
+        result
     }
 
-    /// Calls a component's HTTP handler.
+    /// Calls a component's HTTP handler. A response that streams takes `count` with it.
     async fn service(
-        &self,
+        self: &Arc<Self>,
         loaded: &Arc<Loaded>,
         request: http::Request<Body>,
         context: &Context,
+        count: &mut Option<Count>,
     ) -> Result<http::Response<Body>, Error> {
-        let call = self.enter(loaded, context).await?;
+        let mut call = self.enter(loaded, context).await?;
         let (parts, body) = request.into_parts();
-        let body = match call.in_time(read(body, loaded.component.limits.body.as_usize())).await? {
+        let body = match Asked::new(body, loaded.component.limits.body.as_usize()) {
             Ok(body) => body,
-            Err(unread) => return Ok(refusal(loaded, &unread)),
+            Err(unread) => return Ok(refusal(loaded, unread)),
         };
+        let bodiless = parts.method == http::Method::HEAD;
         let parts = prepare(parts, loaded.authority.clone(), &call.context);
-        call.run(Cause::Request, |store, instance| {
-            let request = http::Request::from_parts(parts.clone(), body.clone());
-            match &loaded.http {
-                Some(Http::P3(handler)) => Box::pin(service::answer(store, instance, handler, request)),
-                _ => Box::pin(answer(store, instance, request)),
+        let log = call.log(&Cause::Request);
+        loop {
+            let Some(body_again) = body.again() else {
+                // The body went by and was not kept.
+                return Err(call.store_failed(store::Error::Conflict));
+            };
+            let reply = Arc::new(Reply::default());
+            let (send, set) = oneshot::channel();
+            let request = http::Request::from_parts(parts.clone(), body_again);
+            let run = call.start(Cause::Request, Ask { request, reply: reply.clone(), send });
+            let mut answer = Answering::new(run, set, reply, loaded.clone(), bodiless);
+            let answered = call.in_time(answer.until_known()).await;
+            // Whatever the guest made of a body that did not come: it has not seen the request.
+            let unread = body.fault();
+            match answered {
+                Ok(Known::Streams(head, body)) => {
+                    call.told(log, false);
+                    if let Some(unread) = unread {
+                        return Ok(refusal(loaded, unread));
+                    }
+                    sound(loaded, &head).map_err(|error| call.failed(&error))?;
+                    return Ok(answer.stream(call, head, body, count.take()));
+                }
+                Ok(Known::TooLarge) => {
+                    call.told(log, false);
+                    return Err(call.failed(&reached::body(loaded).into()));
+                }
+                Ok(Known::Ended(ended)) => {
+                    let ended = call.ended(ended);
+                    if let Some(unread) = unread {
+                        return Ok(refusal(loaded, unread));
+                    }
+                    let ((), unit) = ended?;
+                    let response =
+                        call.in_time(answer.whole()).await?.map_err(|error| call.failed(&error))?;
+                    let commits = response.commits();
+                    if call.commit(commits, unit).await? {
+                        call.told(log, commits);
+                        return Ok(response);
+                    }
+                }
+                Err(timed_out) => {
+                    call.told(log, false);
+                    return unread.map_or(Err(timed_out), |unread| Ok(refusal(loaded, unread)));
+                }
             }
-        })
-        .await
+        }
     }
+}
+
+/// What is known first: that the guest has ended, or that its response can go out before.
+enum Known {
+    Ended(Option<Ended<()>>),
+    Streams(http::response::Parts, WasiBody),
+    /// The response is held, and larger than may be: whatever the guest does, it has failed.
+    TooLarge,
+}
+
+/// A guest that is making its response.
+struct Answering {
+    run: Run<Option<Ended<()>>>,
+    set: oneshot::Receiver<Set>,
+    reply: Arc<Reply>,
+    /// What it set, once it has.
+    response: Option<Set>,
+    gathered: Gathered,
+    loaded: Arc<Loaded>,
+    /// It answers `HEAD`.
+    bodiless: bool,
+}
+
+impl Answering {
+    fn new(
+        run: Run<Option<Ended<()>>>,
+        set: oneshot::Receiver<Set>,
+        reply: Arc<Reply>,
+        loaded: Arc<Loaded>,
+        bodiless: bool,
+    ) -> Self {
+        let gathered = Gathered::new(loaded.component.limits.body.as_usize());
+        Self { run, set, reply, response: None, gathered, loaded, bodiless }
+    }
+
+    async fn until_known(&mut self) -> Known {
+        std::future::poll_fn(|cx| self.poll_known(cx)).await
+    }
+
+    fn poll_known(&mut self, cx: &mut Task<'_>) -> Poll<Known> {
+        // Most guests end here, with their response in the channel: then nothing is streamed.
+        if let Poll::Ready(ended) = Pin::new(&mut self.run).poll(cx) {
+            return Poll::Ready(Known::Ended(ended));
+        }
+        if self.response.is_none() {
+            // An end that is dropped is that of a guest that has ended, or will.
+            if let Poll::Ready(Ok(set)) = Pin::new(&mut self.set).poll(cx) {
+                self.response = Some(set);
+            }
+        }
+        match self.response.take() {
+            Some(Ok(response)) if self.reply.is_sealed() => {
+                let (head, body) = response.into_parts();
+                Poll::Ready(Known::Streams(head, body))
+            }
+            Some(Ok(mut response)) => {
+                // Read while it is written, or the guest would wait for ever. That it broke off is
+                // found again when the guest has ended: a trap explains it, not the other way round.
+                if let Poll::Ready(Err(Unread::TooLarge)) = self.gathered.poll(response.body_mut(), cx) {
+                    return Poll::Ready(Known::TooLarge);
+                }
+                self.response = Some(Ok(response));
+                Poll::Pending
+            }
+            other => {
+                self.response = other;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The whole response of a guest that has ended.
+    async fn whole(&mut self) -> wasmtime::Result<http::Response<Body>> {
+        let set = match self.response.take() {
+            Some(set) => set,
+            None => match (&mut self.set).await {
+                Ok(set) => set,
+                Err(_) => return Err(wasmtime::Error::msg(UNSET)),
+            },
+        };
+        let (head, mut body) = match set {
+            Ok(response) => response.into_parts(),
+            Err(code) => return Err(wasmtime::Error::msg(format!("it answered with the error {code:?}"))),
+        };
+        sound(&self.loaded, &head)?;
+        match std::future::poll_fn(|cx| self.gathered.poll(&mut body, cx)).await {
+            Ok(()) => {}
+            Err(Unread::TooLarge) => return Err(reached::body(&self.loaded).into()),
+            Err(Unread::Interrupted) => return Err(wasmtime::Error::msg("its response body broke off")),
+        }
+        let gathered = std::mem::replace(&mut self.gathered, Gathered::new(0));
+        let size = gathered.size();
+        Length::of(&head, self.bodiless).check(size)?;
+        Ok(http::Response::from_parts(head, gathered.into_body()))
+    }
+
+    /// The response on its way, and the guest behind it: in a task of its own, so that the deadline
+    /// ends it even when nobody reads. With the response's end that task is ended, too.
+    fn stream(
+        self,
+        mut call: Call,
+        head: http::response::Parts,
+        body: WasiBody,
+        count: Option<Count>,
+    ) -> http::Response<Body> {
+        let Self { mut run, reply, loaded, bodiless, .. } = self;
+        let failed = head.status.is_server_error();
+        let ending = Ending::new(count);
+        let (told, counts) = (reply.clone(), ending.clone());
+        let guest = tokio::spawn(async move {
+            let result = match call.in_time(&mut run).await {
+                // A failure is logged here; the body ends early.
+                Ok(ended) => call.ended(ended).map(drop),
+                Err(timed_out) => {
+                    told.fail();
+                    if !told.is_wanted() {
+                        // Who reads was late: a client must not be able to open the circuit so. Without
+                        // a word the call counts as abandoned.
+                        return;
+                    }
+                    Err(timed_out)
+                }
+            };
+            counts.end(result.as_ref().map(|()| failed));
+        });
+        let body = Streamed::new(Length::of(&head, bodiless), body, reply, guest, ending, loaded);
+        http::Response::from_parts(head, body.boxed_unsync())
+    }
+}
+
+/// Whether a response may go out: it is a final answer, and its headers are within their bounds.
+fn sound(loaded: &Loaded, head: &http::response::Parts) -> wasmtime::Result<()> {
+    // Others tell a client to wait for another answer, or nobody can write them.
+    if !(200..=599).contains(&head.status.as_u16()) {
+        let status = head.status;
+        return Err(wasmtime::Error::msg(format!(
+            "it answered with the status {status}, which is no final answer"
+        )));
+    }
+    Ok(reached::headers(loaded, &head.headers)?)
+}
+
+/// The request for a guest.
+struct Ask {
+    request: http::Request<UnsyncBoxBody<Bytes, HttpError>>,
+    reply: Arc<Reply>,
+    send: oneshot::Sender<Set>,
+}
+
+impl Work for Ask {
+    type Answer = ();
+
+    async fn run(self, live: &mut Live) -> wasmtime::Result<()> {
+        let Self { request, reply, send } = self;
+        let loaded = live.store.data().loaded.clone();
+        live.store.data_mut().reply = Some(reply.clone());
+        let mut result = match &loaded.http {
+            Some(Http::P2(handler)) => handle(live, handler, request, reply.clone(), send).await,
+            Some(Http::P3(handler)) => service::handle(live, handler, request, &reply, send).await,
+            None => Err(wasmtime::Error::msg("it has no HTTP handler")),
+        };
+        if result.is_ok() && !reply.is_set() {
+            result = Err(wasmtime::Error::msg(UNSET));
+        }
+        if result.is_err() {
+            reply.fail();
+        }
+        result
+    }
+}
+
+async fn handle(
+    live: &mut Live,
+    handler: &p2::GuestIndices,
+    request: http::Request<UnsyncBoxBody<Bytes, HttpError>>,
+    reply: Arc<Reply>,
+    send: oneshot::Sender<Set>,
+) -> wasmtime::Result<()> {
+    let exports = handler.load(&mut live.store, &live.instance)?;
+    let mut http = live.store.data_mut().http();
+    let request = http.new_incoming_request(Scheme::Http, request)?;
+    let response = http.new_response_outparam_from_callback(move |set| {
+        reply.seal();
+        // Nobody waits any more: then the guest is about to be dropped.
+        let _ = send.send(set);
+    })?;
+    exports.call_handle(&mut live.store, request, response).await
 }
 
 /// A request as the guest will see it: addressed to it, with the ids of its action.
@@ -90,140 +336,8 @@ fn prepare(mut parts: http::request::Parts, authority: Authority, context: &Cont
     parts
 }
 
-/// Calls the guest's HTTP handler and gathers its response, head and body.
-async fn answer(
-    mut store: Store<Guest>,
-    instance: Instance,
-    request: http::Request<Bytes>,
-) -> Ran<http::Response<Body>> {
-    let loaded = store.data().loaded.clone();
-    let head = request.method() == http::Method::HEAD;
-    let (send, receive) = tokio::sync::oneshot::channel();
-    let guest = async {
-        let result = handle(&mut store, &instance, request, send).await;
-        // With the store go the ends of response and body that the guest left open, so that
-        // nobody waits for what can no longer come.
-        let unit = store.into_data().unit;
-        result.map(|()| unit)
-    };
-    let (unit, response) = futures_util::future::join(guest, gather(receive, head, &loaded)).await;
-    // A trap explains a missing answer, not the other way round.
-    let unit = unit?;
-    Ok((response?, unit))
-}
-
-async fn handle(
-    store: &mut Store<Guest>,
-    instance: &Instance,
-    request: http::Request<Bytes>,
-    send: tokio::sync::oneshot::Sender<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
-) -> wasmtime::Result<()> {
-    let loaded = store.data().loaded.clone();
-    let Some(Http::P2(handler)) = &loaded.http else {
-        return Err(wasmtime::Error::msg("it has no HTTP handler"));
-    };
-    let guest = handler.load(&mut *store, instance)?;
-    let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request.map(http_body_util::Full::new))?;
-    let response = http.new_response_outparam(send)?;
-    guest.call_handle(&mut *store, request, response).await
-}
-
-/// The response the guest set, read while the guest still writes it.
-async fn gather(
-    response: tokio::sync::oneshot::Receiver<Result<hyper::Response<HyperOutgoingBody>, ErrorCode>>,
-    head: bool,
-    loaded: &Loaded,
-) -> wasmtime::Result<http::Response<Body>> {
-    let (parts, body) = match response.await {
-        Ok(Ok(response)) => response.into_parts(),
-        Ok(Err(code)) => return Err(wasmtime::Error::msg(format!("it answered with the error {code:?}"))),
-        Err(_) => return Err(wasmtime::Error::msg("it ended without setting a response")),
-    };
-    whole(parts, body, head, loaded).await
-}
-
-/// The response (to a `HEAD` request if `head`), once its body is there, and within its
-/// component's limits.
-pub(super) async fn whole<B>(
-    parts: http::response::Parts,
-    body: B,
-    head: bool,
-    loaded: &Loaded,
-) -> wasmtime::Result<http::Response<Body>>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    final_answer(parts.status)?;
-    reached::headers(loaded, &parts.headers)?;
-    let Component { name, limits, .. } = &loaded.component;
-    match read(body, limits.body.as_usize()).await {
-        Ok(whole) => {
-            // Who answers HEAD, or that nothing changed, says how long the body would be.
-            let bodiless = whole.is_empty() && (head || parts.status == http::StatusCode::NOT_MODIFIED);
-            match declared(&parts.headers) {
-                Some(length) if length != whole.len() && !bodiless => Err(wasmtime::Error::msg(format!(
-                    "its response body has {} bytes, not the {length} of its content-length",
-                    whole.len()
-                ))),
-                _ => Ok(http::Response::from_parts(parts, full(whole))),
-            }
-        }
-        Err(Unread::TooLarge) => {
-            loaded.account.hit(Limit::Body);
-            Err(Reached::new(Limit::Body, name, limits.body).into())
-        }
-        Err(Unread::Interrupted) => Err(wasmtime::Error::msg("its response body broke off")),
-    }
-}
-
-/// What the head says of the body's length. The host's own check lets only numbers pass.
-fn declared(headers: &http::HeaderMap) -> Option<usize> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Refuses statuses that tell a client to wait for another answer, or that nobody can write.
-fn final_answer(status: http::StatusCode) -> wasmtime::Result<()> {
-    if (200..=599).contains(&status.as_u16()) {
-        return Ok(());
-    }
-    Err(wasmtime::Error::msg(format!("it answered with the status {status}, which is no final answer")))
-}
-
-/// Why a body could not be read.
-pub(super) enum Unread {
-    TooLarge,
-    Interrupted,
-}
-
-/// The whole body, if it is not larger than `limit` bytes.
-pub(super) async fn read<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    // Most bodies are one chunk, which is then not copied.
-    let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unread::Interrupted)?;
-        let Ok(data) = frame.into_data() else { continue };
-        if first.len().max(whole.len()) + data.len() > limit {
-            return Err(Unread::TooLarge);
-        }
-        if first.is_empty() {
-            first = data;
-            continue;
-        }
-        if whole.is_empty() {
-            whole.extend_from_slice(&first);
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
-}
-
-pub(super) fn refusal(loaded: &Loaded, unread: &Unread) -> http::Response<Body> {
-    if matches!(unread, Unread::TooLarge) {
+pub(super) fn refusal(loaded: &Loaded, unread: Unread) -> http::Response<Body> {
+    if unread == Unread::TooLarge {
         loaded.account.hit(Limit::Body);
     }
     let (status, text) = match unread {

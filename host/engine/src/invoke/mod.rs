@@ -9,19 +9,25 @@ mod counted;
 mod function;
 mod http;
 mod message;
+mod reply;
+mod request;
 mod resolve;
+mod response;
 mod service;
 mod timer;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use monopod_core::context::Context;
+use monopod_core::context::{Callers, Context, CorrelationId, TraceId};
 use monopod_core::identity::{Owner, Principal};
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, Outcome, Timer};
 use monopod_core::name::ComponentName;
 use monopod_core::resolve::{Answer, Field};
 use monopod_core::{Body, BoxFuture};
+
+pub(crate) use reply::Reply;
 
 use crate::load::Loaded;
 use crate::{Engine, Shared};
@@ -60,7 +66,13 @@ impl Shared {
     }
 }
 
-/// On whose behalf a message or timer is handled.
-fn principal(owner: Option<&Owner>) -> Principal {
-    owner.map_or(Principal::System, |owner| Principal::Owner(owner.clone()))
+/// The context of a call that no client waits for.
+fn context(owner: Option<&Owner>, correlation: &CorrelationId, trace: TraceId, loaded: &Loaded) -> Context {
+    Context {
+        principal: owner.map_or(Principal::System, |owner| Principal::Owner(owner.clone())),
+        correlation: correlation.clone(),
+        trace,
+        deadline: Instant::now() + loaded.component.limits.deadline,
+        callers: Callers::default(),
+    }
 }

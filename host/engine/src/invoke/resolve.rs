@@ -1,5 +1,7 @@
 //! Fields of GraphQL: one call for all objects of a level.
 
+use std::sync::Arc;
+
 use monopod_core::context::Context;
 use monopod_core::invoke::Error;
 use monopod_core::name::ComponentName;
@@ -7,11 +9,12 @@ use monopod_core::resolve::{Answer, Field, Problem, Value};
 use monopod_core::seen::Kind;
 use monopod_core::unit::Cause;
 
-use super::call;
+use super::call::{self, Work};
 use super::counted::{Told, counted};
 use crate::Shared;
 use crate::bindings::exports::monopod::graph::resolver as wit;
 use crate::bindings::monopod::graph::types::Argument;
+use crate::instances::Live;
 
 impl call::Answer for Answer {
     // Errors at single places are answers; an error of the whole leaves nothing.
@@ -28,43 +31,50 @@ impl Told for Answer {
 
 impl Shared {
     pub(super) async fn resolve(
-        &self,
+        self: &Arc<Self>,
         component: &ComponentName,
         field: &Field,
         context: &Context,
     ) -> Result<Answer, Error> {
         let loaded = self.loaded(component)?;
-        let Some(resolver) = &loaded.fields else { return Err(Error::NotServed(component.clone())) };
+        if loaded.fields.is_none() {
+            return Err(Error::NotServed(component.clone()));
+        }
         let work = async {
             let call = self.enter(loaded, context).await?;
-            call.run(Cause::Request, |mut store, instance| {
-                Box::pin(async move {
-                    let given = wit::Field {
-                        parent_type: field.parent_type.clone(),
-                        name: field.name.clone(),
-                        arguments: field
-                            .arguments
-                            .iter()
-                            .map(|(name, value)| Argument { name: name.clone(), value: to_guest(value) })
-                            .collect(),
-                        parents: field
-                            .parents
-                            .iter()
-                            .map(|values| values.iter().map(to_guest).collect())
-                            .collect(),
-                        selected: field.selected.clone(),
-                    };
-                    let answer =
-                        resolver.load(&mut store, &instance)?.call_resolve(&mut store, &given).await?;
-                    let answer = answer.map_err(problem).map(|values| {
-                        values.into_iter().map(|each| each.map(from_guest).map_err(problem)).collect()
-                    });
-                    Ok((answer, store.into_data().unit))
-                })
-            })
-            .await
+            // Kept, in case it is asked again.
+            let given = Arc::new(wit::Field {
+                parent_type: field.parent_type.clone(),
+                name: field.name.clone(),
+                arguments: field
+                    .arguments
+                    .iter()
+                    .map(|(name, value)| Argument { name: name.clone(), value: to_guest(value) })
+                    .collect(),
+                parents: field.parents.iter().map(|values| values.iter().map(to_guest).collect()).collect(),
+                selected: field.selected.clone(),
+            });
+            call.settle(Cause::Request, || Resolve(given.clone())).await
         };
         counted(loaded, Kind::Request, work).await
+    }
+}
+
+struct Resolve(Arc<wit::Field>);
+
+impl Work for Resolve {
+    type Answer = Answer;
+
+    async fn run(self, live: &mut Live) -> wasmtime::Result<Answer> {
+        let loaded = live.store.data().loaded.clone();
+        let Some(resolver) = &loaded.fields else {
+            return Err(wasmtime::Error::msg("it resolves no fields"));
+        };
+        let guest = resolver.load(&mut live.store, &live.instance)?;
+        let answer = guest.call_resolve(&mut live.store, &self.0).await?;
+        Ok(answer
+            .map_err(problem)
+            .map(|values| values.into_iter().map(|each| each.map(from_guest).map_err(problem)).collect()))
     }
 }
 

@@ -67,6 +67,7 @@ pub fn planned(wasm: &[u8], file: &mut NamedTempFile) -> Component {
         settings: Default::default(),
         grants: Grants::default(),
         limits: Limits::default(),
+        instances: Default::default(),
     }
 }
 

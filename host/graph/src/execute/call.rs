@@ -282,7 +282,7 @@ mod tests {
             correlation: CorrelationId::new(),
             trace: TraceId::new(),
             deadline: std::time::Instant::now(),
-            depth: 0,
+            callers: Default::default(),
         };
         let component: ComponentName = "ingestion".parse().unwrap();
         let full = store::Error::Unavailable("secret".to_owned());

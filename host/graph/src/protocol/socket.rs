@@ -260,7 +260,7 @@ impl Driver {
             correlation: CorrelationId::new(),
             trace: self.trace,
             deadline: (Instant::now() + self.settings.timeout).into_std(),
-            depth: 0,
+            callers: Default::default(),
         };
         self.serial += 1;
         let serial = self.serial;

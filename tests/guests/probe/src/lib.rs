@@ -6,10 +6,13 @@ mod greedy;
 
 #[cfg(target_arch = "wasm32")]
 mod raw;
+#[cfg(target_arch = "wasm32")]
+mod streams;
 
 #[cfg(target_arch = "wasm32")]
 mod probe {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::{Duration, Instant};
 
     use monopod_sdk::graph::{Answers, Field, Refusal, Value};
     use monopod_sdk::http::{Method, Problem, Request, Response};
@@ -22,6 +25,9 @@ mod probe {
 
     // Requests come by way of `raw`.
     monopod_sdk::export!(Probe: messages, timers, fields);
+
+    /// How many calls this instance has counted.
+    static REMEMBERED: AtomicU32 = AtomicU32::new(0);
 
     const BUCKET: &str = "counters";
 
@@ -38,7 +44,7 @@ mod probe {
     }
 
     #[expect(clippy::panic, reason = "this is what it is for")]
-    fn trap() -> ! {
+    pub fn trap() -> ! {
         panic!("asked to")
     }
 
@@ -84,6 +90,32 @@ mod probe {
             match (request.method(), segments.as_slice()) {
                 (Method::Get, ["hello"]) => text("hello".into()),
                 (Method::Get, ["spin"]) => spin(),
+                (Method::Get, ["remember"]) => {
+                    text((REMEMBERED.fetch_add(1, Ordering::Relaxed) + 1).to_string())
+                }
+                (Method::Get, ["burn", millis]) => {
+                    let until = Instant::now() + Duration::from_millis(millis.parse().unwrap_or(0));
+                    while Instant::now() < until {
+                        std::hint::black_box(0);
+                    }
+                    text("burnt".into())
+                }
+                (Method::Get, ["burn-then-wait", millis]) => {
+                    let time = Duration::from_millis(millis.parse().unwrap_or(0));
+                    let until = Instant::now() + time;
+                    while Instant::now() < until {
+                        std::hint::black_box(0);
+                    }
+                    std::thread::sleep(time);
+                    text(Host.get_json::<u64>(BUCKET, "nothing")?.unwrap_or(0).to_string())
+                }
+                (Method::Get, ["via", component, rest @ ..]) => {
+                    let answer = Host.call(Method::Get, component, &format!("/{}", rest.join("/")), &[]);
+                    text(answer.map_or_else(
+                        |error| format!("stopped: {error}"),
+                        |response| String::from_utf8_lossy(&response.body).into_owned(),
+                    ))
+                }
                 (Method::Get, ["trap"]) => trap(),
                 (Method::Get, ["recurse"]) => text(recurse(0).to_string()),
                 (Method::Get, ["greedy", what, n]) => crate::greedy::run(what, n.parse().unwrap_or(0)),
@@ -116,6 +148,13 @@ mod probe {
                     Principal::User(user) => text(format!("{} {}", user.issuer, user.subject)),
                 },
                 (Method::Post, ["count", key]) => text(count(key)?.to_string()),
+                (Method::Post, ["count-read", key]) => {
+                    // Read first: the request is what is to be there again.
+                    let read = u64::try_from(request.body(usize::MAX)?.len()).unwrap_or(0);
+                    let before = Host.get_json::<u64>(BUCKET, key)?.unwrap_or(0);
+                    Host.set_json(BUCKET, key, &(before + read))?;
+                    text("counted".into())
+                }
                 (Method::Get, ["count", key]) => {
                     text(Host.get_json::<u64>(BUCKET, key)?.unwrap_or(0).to_string())
                 }

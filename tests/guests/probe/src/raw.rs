@@ -19,7 +19,11 @@ impl http_service::Guest for Shell {
         let path = request.path_with_query().unwrap_or_default();
         match path.strip_prefix("/raw/") {
             Some(what) => raw(what, out),
-            None => monopod_sdk::shell::http::<Probe>(request, out),
+            None => {
+                if let Some((request, out)) = super::streams::handle(request, out) {
+                    monopod_sdk::shell::http::<Probe>(request, out);
+                }
+            }
         }
     }
 }
