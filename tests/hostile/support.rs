@@ -87,7 +87,7 @@ pub struct House {
 struct Quiet;
 
 impl Committed for Quiet {
-    fn published(&self, _: &Arc<Message>, _: &[DeliveryId]) {}
+    fn published(&self, _: u64, _: &Arc<Message>, _: &[DeliveryId]) {}
     fn redelivered(&self, _: &ComponentName) {}
     fn timer_set(&self, _: Millis) {}
 }

@@ -14,7 +14,7 @@ use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
 struct Quiet;
 
 impl Committed for Quiet {
-    fn published(&self, _: &Arc<Message>, _: &[DeliveryId]) {}
+    fn published(&self, _: u64, _: &Arc<Message>, _: &[DeliveryId]) {}
     fn timer_set(&self, _: Millis) {}
     fn redelivered(&self, _: &ComponentName) {}
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::identity::Owner;
 use crate::message::{Delivery, DeliveryId, Message, Timer, TimerId};
 use crate::name::{ComponentName, TopicName};
+use crate::topics::Stored;
 use crate::unit::{Key, Range, Record, Unit};
 use crate::{BoxFuture, Millis};
 
@@ -51,6 +52,35 @@ pub struct Retained {
     /// Of a chain that this user began. Clients choose their correlation ids, so another
     /// user's message may have the same.
     pub owner: Option<Owner>,
+}
+
+/// What a subscriber wants to have again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// Of these topics.
+    pub topics: Vec<TopicName>,
+    /// Of actions that this user began.
+    pub owner: Owner,
+    /// From where on.
+    pub after: After,
+}
+
+/// A place in the order of all messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Behind the message with this sequence, whether or not it is still there.
+    Sequence(u64),
+    /// At the first message that was published at this time or later.
+    Time(Millis),
+}
+
+/// Some of what was asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    /// In commit order.
+    pub messages: Vec<Stored>,
+    /// Behind which sequence the next page begins; none: this was the last.
+    pub next: Option<u64>,
 }
 
 /// The store. All methods are cancel-safe: a commit that was handed over happens or
@@ -100,7 +130,11 @@ pub trait Store: Send + Sync {
         &'a self,
         topic: &'a TopicName,
         retained: &'a Retained,
-    ) -> BoxFuture<'a, Result<Option<Arc<Message>>, Error>>;
+    ) -> BoxFuture<'a, Result<Option<Stored>, Error>>;
+
+    /// A page of the kept messages that `past` describes, in commit order. Looks at a bounded
+    /// number of messages, whosever they are, so that a page may be empty and not the last.
+    fn since<'a>(&'a self, past: &'a Past) -> BoxFuture<'a, Result<Page, Error>>;
 
     /// Removes messages older than their topic's retention or, in a compacted topic,
     /// overtaken by a later one of their key; inbox marks that no redelivery can meet any
@@ -115,8 +149,9 @@ pub trait Store: Send + Sync {
 /// What the writer tells after each durable commit, in commit order. Called on the
 /// writer's thread: must return at once and never block.
 pub trait Committed: Send + Sync {
-    /// `message` was published; `deliveries` has one entry for each consumer.
-    fn published(&self, message: &Arc<Message>, deliveries: &[DeliveryId]);
+    /// `message` was published at this place in the order of all messages; `deliveries` has one
+    /// entry for each consumer.
+    fn published(&self, sequence: u64, message: &Arc<Message>, deliveries: &[DeliveryId]);
     /// There are new deliveries for `consumer` in the store, of messages that were published
     /// before: who watches their topics has seen them.
     fn redelivered(&self, consumer: &ComponentName);

@@ -144,7 +144,20 @@ pub(crate) struct Batch {
 pub(crate) struct Subscribe {
     pub topic: TopicName,
     pub filter: Box<[Filter]>,
-    pub selection: Value,
+    /// How an event is shown; none: it is not, and only ends the subscription.
+    pub selection: Option<Value>,
+    /// The argument that says from where on.
+    pub since: Option<Since>,
+    /// What has to hold of an event that is the last one of what the client waits for.
+    pub until: Option<Tests>,
+}
+
+/// Where a subscription may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Since {
+    pub argument: Keys,
+    /// Whether it is an event's id, and not a time.
+    pub id: bool,
 }
 
 /// What is asked of a caller before a field is answered.

@@ -1,11 +1,12 @@
 //! Subscriptions: from messages on topics to responses for one client.
 //!
-//! A message reaches a client only if the client began what it belongs to: its owner is
-//! compared first, before any filter, and no setting changes that. A client that names
-//! what it waits for gets the last retained message first, so that it may come late.
+//! A message reaches a client only if the client began what it belongs to, and no setting changes
+//! that. A client begins where it says; one that names what it waits for gets the last retained
+//! message first, so that it may come late, and is told when what it waits for has ended.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use monopod_core::BoxStream;
@@ -15,30 +16,36 @@ use monopod_core::identity::{Owner, Principal};
 use monopod_core::invoke::Components;
 use monopod_core::message::Message;
 use monopod_core::name::TopicName;
-use monopod_core::store::Retained;
-use tokio::time::timeout_at;
+use monopod_core::store::{After, Past, Retained};
+use monopod_core::topics::Stored;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::{timeout, timeout_at};
 
 use crate::error::{Failure, code};
 use crate::execute::Run;
 use crate::execute::call::masked;
 use crate::graph::Inner;
-use crate::json::Json;
+use crate::json::{Json, NULL};
 use crate::mapping::check::Filter;
 use crate::mapping::value::Scope;
 use crate::plan::{Field, Kind, Plan, Variables, arguments};
-use crate::schema::{Resolver, Schema, Subscribe};
+use crate::schema::{Keys, Resolver, Schema, Subscribe};
 
 /// The payload key that messages carry their action's id under; a filter on it finds the
 /// retained message by that id, any other filter by the message's key.
 const CORRELATION: &str = "correlationId";
-/// Messages that can come between watching and looking back: far more than a look takes.
-const MAX_PENDING: usize = 1_000;
+/// The longest that a page of the past is waited for.
+const PAGE_TIME: Duration = Duration::from_secs(10);
 
 /// What a subscription yields.
 #[derive(Debug)]
 pub enum Next {
-    /// A response, ready to be sent.
-    Response(Vec<u8>),
+    /// A response, ready to be sent, and the id of its event: who comes back with it goes on
+    /// behind it.
+    Response(Vec<u8>, u64),
+    /// What the client asked to have again cannot be read now. Nothing follows.
+    Failed(Failure),
     /// Messages came faster than they were taken and some are lost: the client must
     /// subscribe again.
     Lagged,
@@ -59,13 +66,15 @@ struct Feed {
     owner: Owner,
 }
 
-/// Opens a subscription that passed authorization. Watching begins before this returns.
+/// Opens a subscription that passed authorization. Watching begins before this returns. `after`
+/// is the last event that the client has, if the protocol knows it.
 pub async fn open(
     schema: Arc<Schema>,
     plan: Arc<Plan>,
     variables: Variables<'static>,
     context: &Context,
     inner: &Inner,
+    after: Option<After>,
 ) -> Result<BoxStream<'static, Next>, Failure> {
     let Some(owner) = context.principal.owner().cloned() else {
         return Err(Failure::new(
@@ -81,39 +90,34 @@ pub async fn open(
         _ => return Err(Failure::new(code::VALIDATION_FAILED, "A subscription selects one field.")),
     };
     let changed = changed(inner, &schema, &plan);
-    let (events, components) = (&*inner.events, Arc::clone(&inner.components));
+    let (events, components) = (Arc::clone(&inner.events), Arc::clone(&inner.components));
     let principal = context.principal.clone();
-    let feed = Arc::new(Feed { schema, components, principal, plan, resolver, variables, args, owner });
+    let feed = Feed { schema, components, principal, plan, resolver, variables, args, owner };
+    let after = match after {
+        None => feed.begins()?,
+        known => known,
+    };
 
     // First watch, then look back: what is published in between is seen at least once.
-    let mut live = events.watch(&feed.topics());
-    let retained = match timeout_at(context.deadline.into(), feed.retained(events)).await {
-        Ok(Ok(retained)) => retained,
-        Ok(Err(error)) => {
-            tracing::warn!(correlation = %context.correlation, %error, "retained messages cannot be read");
-            return Err(masked(context));
-        }
-        Err(_) => return Err(Failure::new(code::TIMED_OUT, "The subscription could not be opened in time.")),
-    };
-    let Some(retained) = retained else {
-        return Ok(until(feed.follow(live, None), changed));
-    };
-    // What was published before the retained message is older news than the message
-    // itself; what came after it follows. Order in the stream decides, never the clock.
-    let mut pending = Vec::new();
-    while pending.len() < MAX_PENDING {
-        match live.next().now_or_never() {
-            Some(Some(event)) => pending.push(event),
-            Some(None) | None => break,
+    let live = events.watch(&feed.topics(), &feed.owner);
+    let (mut ready, mut past) = (VecDeque::new(), None);
+    if let Some(after) = after {
+        past = Some(Past { topics: feed.topics(), owner: feed.owner.clone(), after });
+    } else {
+        match timeout_at(context.deadline.into(), feed.retained(&*events)).await {
+            Ok(Ok(retained)) => ready = retained,
+            Ok(Err(error)) => {
+                tracing::warn!(correlation = %context.correlation, %error, "retained messages cannot be read");
+                return Err(masked(context));
+            }
+            Err(_) => {
+                return Err(Failure::new(code::TIMED_OUT, "The subscription could not be opened in time."));
+            }
         }
     }
-    let is_retained = |event: &Event| matches!(event, Event::Published(message) if message.id == retained.id);
-    if let Some(at) = pending.iter().position(is_retained) {
-        pending.drain(..=at);
-    }
-    let first = feed.response(&retained).await.map(Next::Response);
-    let rest = stream::iter(pending).chain(live);
-    Ok(until(stream::iter(first).chain(feed.follow(rest, Some(retained))), changed))
+    let course = Course { feed, events, live, ready, past, last: 0, ended: false };
+    let course = stream::unfold(course, |mut course| async move { Some((course.next().await?, course)) });
+    Ok(until(course, changed))
 }
 
 /// The stream, until the schema is replaced by one in which the subscription is otherwise.
@@ -121,15 +125,16 @@ fn until(
     stream: impl Stream<Item = Next> + Send + 'static,
     changed: impl Future<Output = ()> + Send + 'static,
 ) -> BoxStream<'static, Next> {
-    let changed = changed.map(|()| Next::Changed).into_stream().map(Some);
-    // Events end with the host; then there is nothing to wait for either.
-    let events = stream.map(Some).chain(stream::once(std::future::ready(None)));
-    let both = stream::select(events, changed);
-    let ended = |ended: &mut bool, next: Option<Next>| {
-        let go_on = !std::mem::replace(ended, matches!(next, None | Some(Next::Changed)));
-        std::future::ready(go_on.then_some(next))
-    };
-    both.scan(false, ended).filter_map(std::future::ready).boxed()
+    let open = Some((stream.boxed(), changed.boxed()));
+    let until = stream::unfold(open, |open| async move {
+        let (mut stream, mut changed) = open?;
+        tokio::select! {
+            biased;
+            () = &mut changed => Some((Next::Changed, None)),
+            next = stream.next() => Some((next?, Some((stream, changed)))),
+        }
+    });
+    until.boxed()
 }
 
 /// Returns when a schema is in place in which the field of this subscription is otherwise.
@@ -170,30 +175,47 @@ impl Feed {
         topics
     }
 
-    /// The newest retained message that the client waits for, if it says what that is.
-    async fn retained(
-        &self,
-        events: &dyn Events,
-    ) -> Result<Option<Arc<Message>>, monopod_core::store::Error> {
-        let mut newest: Option<Arc<Message>> = None;
+    /// Where the client wants to begin, if it says so.
+    fn begins(&self) -> Result<Option<After>, Failure> {
+        let Some(since) = self.sources().iter().find_map(|source| source.since.as_ref()) else {
+            return Ok(None);
+        };
+        match self.argument(&since.argument) {
+            None => Ok(None),
+            Some(value) if since.id => event_id(value.as_str().unwrap_or_default()).map(Some),
+            Some(value) => {
+                let time = value.as_str().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+                let millis = time.map_or(0, |time| time.unix_timestamp_nanos() / 1_000_000);
+                // Before 1970 there were no events.
+                Ok(Some(After::Time(u64::try_from(millis).unwrap_or(0))))
+            }
+        }
+    }
+
+    /// What a client that says what it waits for gets at once: the newest retained message, and
+    /// one behind it that ends what the client waits for.
+    async fn retained(&self, events: &dyn Events) -> Result<VecDeque<Stored>, monopod_core::store::Error> {
+        let (mut shown, mut end): (Option<Stored>, Option<Stored>) = (None, None);
         for source in self.sources() {
             let Some(wanted) = self.wanted(source) else { continue };
             let Some(found) = events.last(&source.topic, &wanted).await? else { continue };
-            let newer = newest
-                .as_ref()
-                .is_none_or(|known| (known.published_at, &known.id) < (found.published_at, &found.id));
-            if newer && self.source_of(&found).is_some() {
-                newest = Some(found);
+            let payload = Json::parse(&found.message.payload).unwrap_or(Json::Null);
+            let Some(source) = self.source_of(&found.message, &payload) else { continue };
+            let best = if source.selection.is_some() { &mut shown } else { &mut end };
+            if best.as_ref().is_none_or(|known| known.sequence < found.sequence) {
+                *best = Some(found);
             }
         }
-        Ok(newest)
+        let behind = |end: &Stored| shown.as_ref().is_none_or(|shown| shown.sequence < end.sequence);
+        let end = end.filter(behind);
+        Ok(shown.into_iter().chain(end).collect())
     }
 
     /// What the given filter arguments say about a retained message; none if they say nothing.
     fn wanted(&self, source: &Subscribe) -> Option<Retained> {
         let mut wanted = Retained::default();
         for term in &source.filter {
-            let Some(value) = self.argument(term).and_then(text) else { continue };
+            let Some(value) = self.argument(&term.argument).and_then(text) else { continue };
             if term.path.last().is_some_and(|key| **key == *CORRELATION) {
                 wanted.correlation = Some(value);
             } else if wanted.key.is_none() {
@@ -205,23 +227,22 @@ impl Feed {
         narrowed.then_some(wanted)
     }
 
-    fn argument(&self, term: &Filter) -> Option<&Json<'static>> {
-        term.argument.iter().try_fold(&self.args, |here, key| here.get(key)).filter(|value| !value.is_null())
+    fn argument(&self, path: &Keys) -> Option<&Json<'static>> {
+        path.iter().try_fold(&self.args, |here, key| here.get(key)).filter(|value| !value.is_null())
     }
 
     /// The mapping that lets a message pass to this client.
-    fn source_of(&self, message: &Message) -> Option<&Subscribe> {
+    fn source_of(&self, message: &Message, payload: &Json<'_>) -> Option<&Subscribe> {
+        // The hub hands out nothing else; that it does not is too important to be left to it alone.
         if message.owner.as_ref() != Some(&self.owner) {
             return None;
         }
-        let mut sources = self.sources().iter().filter(|source| source.topic == message.topic).peekable();
-        sources.peek()?;
-        let payload = Json::parse(&message.payload).unwrap_or(Json::Null);
-        sources.find(|source| source.filter.iter().all(|term| self.passes(term, &payload)))
+        let mut sources = self.sources().iter().filter(|source| source.topic == message.topic);
+        sources.find(|source| source.filter.iter().all(|term| self.passes(term, payload)))
     }
 
     fn passes(&self, term: &Filter, payload: &Json<'_>) -> bool {
-        let Some(wanted) = self.argument(term) else { return true };
+        let Some(wanted) = self.argument(&term.argument) else { return true };
         let found = term.path.iter().try_fold(payload, |here, key| here.get(key));
         match (found.and_then(text), text(wanted)) {
             (Some(found), Some(wanted)) => found == wanted,
@@ -229,9 +250,22 @@ impl Feed {
         }
     }
 
-    /// The response for a message; none if it is not for this client.
-    async fn response(&self, message: &Message) -> Option<Vec<u8>> {
-        let source = self.source_of(message)?;
+    /// Whether an event that passed is the last one of what the client waits for: only a client
+    /// that says what that is waits for something that ends.
+    fn ends(&self, source: &Subscribe, payload: &Json<'_>) -> bool {
+        let Some(tests) = &source.until else { return false };
+        let scope = Scope { whole: payload, ..Scope::of(&NULL, &NULL) };
+        self.wanted(source).is_some() && tests.iter().all(|(value, wanted)| scope.find(value) == wanted)
+    }
+
+    /// What an event means for this client: its response, if it is shown, and whether it is the
+    /// last one. None if it is not for this client.
+    async fn look(&self, stored: &Stored) -> Option<(Option<Next>, bool)> {
+        let message = &*stored.message;
+        let payload = Json::parse(&message.payload);
+        let source = self.source_of(message, payload.as_ref().unwrap_or(&NULL))?;
+        let ends = self.ends(source, payload.as_ref().unwrap_or(&NULL));
+        let Some(selection) = &source.selection else { return ends.then_some((None, true)) };
         let field = self.field()?;
         // What is looked up for an event is looked up for it anew.
         let deadline = Instant::now() + self.schema.settings.timeout;
@@ -246,10 +280,10 @@ impl Feed {
             components: &*self.components,
         };
         let correlation = Json::String(message.correlation.as_str().into());
-        Some(match Json::parse(&message.payload) {
+        let mut response = match payload {
             Ok(payload) => {
                 let scope = Scope { whole: &payload, ..Scope::of(&self.args, &correlation) };
-                run.event(field, Ok((&source.selection, scope))).await
+                run.event(field, Ok((selection, scope))).await
             }
             Err(error) => {
                 tracing::warn!(topic = %message.topic, id = %message.id, %error, "a payload is not JSON");
@@ -257,30 +291,86 @@ impl Feed {
                     .with("correlationId", correlation.into_owned());
                 run.event(field, Err(failure)).await
             }
-        })
+        };
+        if source.since.as_ref().is_some_and(|since| since.id) {
+            // Told where the schema has a place to give it back.
+            response.truncate(response.len().saturating_sub(1));
+            response.extend_from_slice(
+                format!(r#","extensions":{{"eventId":"{}"}}}}"#, stored.sequence).as_bytes(),
+            );
+        }
+        Some((Some(Next::Response(response, stored.sequence)), ends))
+    }
+}
+
+/// A subscription under way: what is there already, then what is kept, then what comes.
+struct Course {
+    feed: Feed,
+    events: Arc<dyn Events>,
+    live: BoxStream<'static, Event>,
+    ready: VecDeque<Stored>,
+    past: Option<Past>,
+    /// The last event that was looked at: the order of the store decides, never a clock.
+    last: u64,
+    ended: bool,
+}
+
+impl Course {
+    async fn next(&mut self) -> Option<Next> {
+        while !self.ended {
+            let stored = match self.ready.pop_front() {
+                Some(stored) => stored,
+                None if self.past.is_some() => match self.page().await {
+                    Ok(()) => continue,
+                    Err(failure) => {
+                        self.ended = true;
+                        return Some(Next::Failed(failure));
+                    }
+                },
+                None => match self.live.next().await? {
+                    Event::Lagged(_) => return Some(Next::Lagged),
+                    // It was among what was kept.
+                    Event::Published(stored) if stored.sequence <= self.last => continue,
+                    Event::Published(stored) => stored,
+                },
+            };
+            self.last = stored.sequence;
+            let Some((next, ends)) = self.feed.look(&stored).await else { continue };
+            self.ended = ends;
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
     }
 
-    fn follow(
-        self: Arc<Self>,
-        events: impl Stream<Item = Event> + Send + 'static,
-        retained: Option<Arc<Message>>,
-    ) -> impl Stream<Item = Next> + Send + 'static {
-        events.filter_map(move |event| {
-            // It was sent first.
-            let sent = matches!(
-                (&event, &retained),
-                (Event::Published(message), Some(sent)) if sent.id == message.id
-            );
-            let feed = Arc::clone(&self);
-            async move {
-                match event {
-                    _ if sent => None,
-                    Event::Lagged(_) => Some(Next::Lagged),
-                    Event::Published(message) => feed.response(&message).await.map(Next::Response),
-                }
+    /// Reads a page more of what is kept. Meanwhile the live events wait at their topic.
+    async fn page(&mut self) -> Result<(), Failure> {
+        let Some(past) = &mut self.past else { return Ok(()) };
+        let failed =
+            || Failure::new(code::UNAVAILABLE, "Earlier events cannot be read now: subscribe again.");
+        let page = match timeout(PAGE_TIME, self.events.since(past)).await {
+            Ok(Ok(page)) => page,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "earlier messages cannot be read");
+                return Err(failed());
             }
-        })
+            Err(_) => return Err(failed()),
+        };
+        self.ready = page.messages.into();
+        match page.next {
+            Some(next) => past.after = After::Sequence(next),
+            None => self.past = None,
+        }
+        Ok(())
     }
+}
+
+/// The place behind an event, by the id that the client was given with it.
+pub fn event_id(text: &str) -> Result<After, Failure> {
+    text.parse().map(After::Sequence).map_err(|_| {
+        Failure::new(code::BAD_USER_INPUT, "This is not the id of an event: send one as it came, or none.")
+    })
 }
 
 /// What the client of a subscription is told that ends with its schema.

@@ -50,8 +50,8 @@ impl Hub {
 }
 
 impl Committed for Hub {
-    fn published(&self, message: &Arc<Message>, deliveries: &[DeliveryId]) {
-        self.0.board.publish(message);
+    fn published(&self, sequence: u64, message: &Arc<Message>, deliveries: &[DeliveryId]) {
+        self.0.board.publish(sequence, message);
         if !deliveries.is_empty() {
             let inboxes = read(&self.0.inboxes);
             for id in deliveries {

@@ -30,10 +30,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::time::Duration;
 
 use monopod_core::event::{Event, Events};
+use monopod_core::identity::Owner;
 use monopod_core::invoke::Components;
-use monopod_core::message::Message;
 use monopod_core::name::{ComponentName, TopicName};
-use monopod_core::store::{Error, Retained, Store};
+use monopod_core::store::{Error, Page, Past, Retained, Store};
+use monopod_core::topics::Stored;
 use monopod_core::{BoxFuture, BoxStream, Millis};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -196,16 +197,20 @@ impl Messaging {
 }
 
 impl Events for Messaging {
-    fn watch(&self, topics: &[TopicName]) -> BoxStream<'static, Event> {
-        Box::pin(self.hub.board().watch(topics))
+    fn watch(&self, topics: &[TopicName], owner: &Owner) -> BoxStream<'static, Event> {
+        Box::pin(self.hub.board().watch(topics, owner))
     }
 
     fn last<'a>(
         &'a self,
         topic: &'a TopicName,
         retained: &'a Retained,
-    ) -> BoxFuture<'a, Result<Option<Arc<Message>>, Error>> {
+    ) -> BoxFuture<'a, Result<Option<Stored>, Error>> {
         self.room.store.last(topic, retained)
+    }
+
+    fn since<'a>(&'a self, past: &'a Past) -> BoxFuture<'a, Result<Page, Error>> {
+        self.room.store.since(past)
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) enum Done {
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// A message, and a delivery for each consumer.
-    Published(Arc<Message>, Vec<DeliveryId>),
+    Published(u64, Arc<Message>, Vec<DeliveryId>),
     /// Earlier messages are delivered to this consumer again.
     Redelivered(ComponentName),
     /// A timer that is due then.
@@ -54,7 +54,9 @@ pub(crate) enum Effect {
 impl Effect {
     pub fn tell(&self, listener: &dyn Committed) {
         match self {
-            Self::Published(message, deliveries) => listener.published(message, deliveries),
+            Self::Published(sequence, message, deliveries) => {
+                listener.published(*sequence, message, deliveries);
+            }
             Self::Redelivered(consumer) => listener.redelivered(consumer),
             Self::TimerSet(due_at) => listener.timer_set(*due_at),
         }
@@ -191,7 +193,7 @@ impl Work<'_> {
         for group in self.topology.consumers(&message.topic) {
             deliveries.push(self.deliver(group, sequence, sequence)?);
         }
-        self.effects.push(Effect::Published(Arc::new(message), deliveries));
+        self.effects.push(Effect::Published(sequence, Arc::new(message), deliveries));
         Ok(())
     }
 

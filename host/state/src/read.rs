@@ -5,13 +5,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use monopod_core::Millis;
-use monopod_core::message::{Delivery, DeliveryId, Message, Timer};
+use monopod_core::message::{Delivery, DeliveryId, Timer};
 use monopod_core::name::{ComponentName, TopicName};
-use monopod_core::store::Retained;
+use monopod_core::store::{After, Page, Past, Retained};
+use monopod_core::topics::Stored;
 use monopod_core::unit::{Key, MAX_SCAN, Range, Record};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 
 use crate::rows::{self, number};
+
+/// How many messages a page of the past is looked for among: about a millisecond of reading.
+const LOOK: u32 = 2_000;
+/// And how many it has at most: they are in memory until they are sent.
+const FOUND: usize = 100;
 
 /// The value of a key.
 pub(crate) fn get(connection: &Connection, key: &Key, now: Millis) -> Result<Option<Record>> {
@@ -165,10 +171,10 @@ pub(crate) fn last(
     connection: &Connection,
     topic: &TopicName,
     retained: &Retained,
-) -> Result<Option<Message>> {
+) -> Result<Option<Stored>> {
     let topic = topic.as_str();
     let mut bound: Vec<&dyn ToSql> = vec![&topic];
-    let mut sql = format!("SELECT {} FROM messages m WHERE m.topic = ?1", rows::MESSAGE);
+    let mut sql = format!("SELECT m.sequence, {} FROM messages m WHERE m.topic = ?1", rows::MESSAGE);
     let mut also = |column: &str, value| {
         bound.push(value);
         // Writing to a String cannot fail.
@@ -191,8 +197,64 @@ pub(crate) fn last(
     }
     connection
         .prepare_cached(&format!("{sql} ORDER BY {order} LIMIT 1"))?
-        .query_row(&*bound, |row| rows::message(row, 0))
+        .query_row(&*bound, stored)
         .optional()
+}
+
+fn stored(row: &Row<'_>) -> Result<Stored> {
+    Ok(Stored { sequence: row.get(0)?, message: Arc::new(rows::message(row, 1)?) })
+}
+
+/// A page of what is kept for one user behind a place.
+pub(crate) fn since(connection: &Connection, past: &Past) -> Result<Page> {
+    let after = match past.after {
+        After::Sequence(sequence) => number(sequence),
+        After::Time(time) => match first(connection, &past.topics, time)? {
+            Some(first) => first - 1,
+            None => return Ok(Page::default()),
+        },
+    };
+    // By the order of all messages, which needs no index: so the look is bounded and not the find.
+    let end: Option<i64> = connection
+        .prepare_cached(
+            "SELECT sequence FROM messages WHERE sequence > ? ORDER BY sequence LIMIT 1 OFFSET ?",
+        )?
+        .query_row(params![after, LOOK], |row| row.get(0))
+        .optional()?;
+    let (upto, topics) = (end.unwrap_or(i64::MAX), names(&past.topics)?);
+    let sql = format!(
+        "SELECT m.sequence, {} FROM messages m NOT INDEXED WHERE m.sequence > ? AND m.sequence <= ?
+           AND m.subject = ? AND m.issuer = ? AND m.topic IN (SELECT value FROM json_each(?))
+         ORDER BY m.sequence LIMIT ?",
+        rows::MESSAGE
+    );
+    let owner = &past.owner;
+    let messages: Vec<Stored> = connection
+        .prepare_cached(&sql)?
+        .query_map(params![after, upto, owner.subject, owner.issuer, topics, FOUND as u64], stored)?
+        .collect::<Result<_>>()?;
+    let full = messages.last().filter(|_| messages.len() == FOUND).map(|last| last.sequence);
+    let next = full.or_else(|| end.and_then(|end| u64::try_from(end).ok()));
+    Ok(Page { messages, next })
+}
+
+/// The place of the first message of these topics from a time on.
+fn first(connection: &Connection, topics: &[TopicName], time: Millis) -> Result<Option<i64>> {
+    let mut first: Option<i64> = None;
+    let mut ask = connection.prepare_cached(
+        "SELECT sequence FROM messages WHERE topic = ? AND published_at >= ? ORDER BY published_at, sequence LIMIT 1",
+    )?;
+    for topic in topics {
+        let found = ask.query_row(params![topic.as_str(), number(time)], |row| row.get(0)).optional()?;
+        first = first.into_iter().chain(found).min();
+    }
+    Ok(first)
+}
+
+/// Names as one parameter, so that one statement serves however many there are.
+fn names(topics: &[TopicName]) -> Result<String> {
+    let names: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
+    serde_json::to_string(&names).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 #[cfg(test)]

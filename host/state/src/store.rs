@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use monopod_core::message::{Delivery, DeliveryId, Message, Timer, TimerId};
+use monopod_core::message::{Delivery, DeliveryId, Timer, TimerId};
 use monopod_core::name::{ComponentName, TopicName};
-use monopod_core::store::{Committed, Error, Retained, Store, Verdict};
+use monopod_core::store::{Committed, Error, Page, Past, Retained, Store, Verdict};
 use monopod_core::topics::{PAGE, Place, Refusal, Replayed, Selection, Stored, TopicStatus, Topics};
 use monopod_core::unit::{Key, Range, Record, Unit};
 use monopod_core::{BoxFuture, Millis, now};
@@ -246,8 +246,12 @@ impl Store for SqliteStore {
         &'a self,
         topic: &'a TopicName,
         retained: &'a Retained,
-    ) -> BoxFuture<'a, Result<Option<Arc<Message>>, Error>> {
-        Box::pin(async move { Ok(self.read(|reader| read::last(reader, topic, retained))?.map(Arc::new)) })
+    ) -> BoxFuture<'a, Result<Option<Stored>, Error>> {
+        Box::pin(async move { self.read(|reader| read::last(reader, topic, retained)) })
+    }
+
+    fn since<'a>(&'a self, past: &'a Past) -> BoxFuture<'a, Result<Page, Error>> {
+        Box::pin(async move { self.read(|reader| read::since(reader, past)) })
     }
 
     fn prune(&self, now: Millis) -> BoxFuture<'_, Result<u64, Error>> {

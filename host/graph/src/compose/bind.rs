@@ -10,7 +10,6 @@ use apollo_compiler::Schema;
 use apollo_compiler::ast::{Directive, FieldDefinition, Type, Value};
 use apollo_compiler::collections::HashMap as FastMap;
 use apollo_compiler::schema::{Component, ExtendedType, Implementers, ObjectType};
-use monopod_core::name::TopicName;
 
 use super::connect::Place;
 use super::merge::{Merged, ROOTS};
@@ -19,7 +18,7 @@ use super::{prelude, rules};
 use crate::mapping::answer::{Covered, Made};
 use crate::mapping::check::{Answered, Types};
 use crate::mapping::{Mistake, did_you_mean, parse};
-use crate::schema::{Code, FieldInfo, ListSize, Resolver, Rule, Subscribe, TypeInfo};
+use crate::schema::{Code, FieldInfo, ListSize, Resolver, Rule, TypeInfo};
 use crate::settings::Settings;
 
 /// The most objects that one call of a resolver in code is for: at some hundred bytes each this
@@ -262,9 +261,7 @@ impl Binder<'_, '_> {
                 None
             }
             (None, directives) => {
-                let topics: Vec<_> =
-                    directives.iter().filter_map(|each| self.subscribe(field, each)).collect();
-                (topics.len() == directives.len()).then(|| Resolver::Subscribe(topics.into()))
+                self.subscribe(field, directives).map(|topics| Resolver::Subscribe(topics.into()))
             }
         };
         FieldInfo { rule, cost, size, resolver: resolver.map(Arc::new) }
@@ -407,32 +404,7 @@ impl Binder<'_, '_> {
         Some(ListSize { assumed: size, slicing: slicing.into() })
     }
 
-    fn subscribe(&mut self, field: &FieldDefinition, directive: &Node<Directive>) -> Option<Subscribe> {
-        let topic = self.topic(directive);
-        let filter_node = directive.specified_argument_by_name("filter").filter(|node| !node.is_null());
-        let filter = match filter_node {
-            None => Some(Box::default()),
-            Some(node) => {
-                let result = self.with_types(field, |types, _| {
-                    parse::filter(node.as_str().unwrap_or_default())
-                        .map_err(|mistake| vec![mistake])
-                        .and_then(|terms| types.filter(terms))
-                });
-                self.mistakes(node, result)
-            }
-        };
-        let node = directive.specified_argument_by_name("selection")?;
-        let result = self.with_types(field, |types, covered| {
-            parse::selection(node.as_str().unwrap_or_default())
-                .map_err(|mistake| vec![mistake])
-                .and_then(|selection| types.answer(selection, covered))
-        });
-        self.made.extend(self.covered.made.drain(..).map(|made| (made, node.clone())));
-        let selection = self.mistakes(node, result);
-        Some(Subscribe { topic: topic?, filter: filter?, selection: selection? })
-    }
-
-    fn with_types<T>(
+    pub fn with_types<T>(
         &mut self,
         field: &FieldDefinition,
         work: impl FnOnce(&Types<'_>, &mut Covered) -> T,
@@ -447,19 +419,6 @@ impl Binder<'_, '_> {
             used: RefCell::default(),
         };
         work(&types, &mut self.covered)
-    }
-
-    fn topic(&mut self, directive: &Node<Directive>) -> Option<TopicName> {
-        let node = directive.specified_argument_by_name("topic")?;
-        let name = node.as_str()?;
-        let owner = self.sources.owner(directive.location())?;
-        if let Some(topic) = owner.may_watch.iter().find(|topic| topic.as_str() == name) {
-            return Some(topic.clone());
-        }
-        let help = did_you_mean(name, owner.may_watch.iter().map(TopicName::as_str))
-            .unwrap_or_else(|| format!("add:  [topics.\"{name}\"]"));
-        self.sources.report(node.location(), format!("no [topics] entry declares `{name}`"), Some(help));
-        None
     }
 
     /// Every place that makes an object gives it what the requests of its other fields are

@@ -15,6 +15,7 @@ mod public;
 mod rules;
 mod share;
 mod source;
+mod subscribe;
 mod unreachable;
 
 use std::collections::BTreeSet;

@@ -30,7 +30,8 @@ const DEFINITIONS: &str = r#"
 directive @connect(http: ConnectHTTP!, selection: String!, to: String, batch: ConnectBatch, isSuccess: String,
     errors: ConnectErrors) repeatable on FIELD_DEFINITION | OBJECT
 directive @resolve(needs: [String!], maxSize: Int) on FIELD_DEFINITION
-directive @subscribe(topic: String!, filter: String, selection: String!) repeatable on FIELD_DEFINITION
+directive @subscribe(topic: String!, filter: String, selection: String, since: String, until: String)
+    repeatable on FIELD_DEFINITION
 directive @authenticated repeatable on FIELD_DEFINITION | OBJECT | INTERFACE
 directive @requiresScopes(scopes: [[String!]!]!) repeatable on FIELD_DEFINITION | OBJECT | INTERFACE
 directive @policy(policies: [[String!]!]!) repeatable on FIELD_DEFINITION | OBJECT | INTERFACE

@@ -64,7 +64,8 @@ pub async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Respons
             return plain(StatusCode::NOT_ACCEPTABLE, text);
         }
     };
-    let exchange = Exchange { inner, schema: None, context, accepts, answer };
+    let after = parts.headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned());
+    let exchange = Exchange { inner, schema: None, context, accepts, answer, after };
     match parts.method {
         Method::POST => exchange.post(&parts, body).await,
         Method::GET => exchange.get(&parts).await,
@@ -87,6 +88,8 @@ struct Exchange {
     context: Context,
     accepts: Accepts,
     answer: Answer,
+    /// `Last-Event-ID`: from where a stream that broke off goes on.
+    after: Option<String>,
 }
 
 impl Exchange {
@@ -200,8 +203,15 @@ impl Exchange {
                 let text = "A subscription is sent over a WebSocket, or with Accept: text/event-stream.";
                 return self.refuse(&[Failure::new(code::NOT_STREAMABLE, text)]);
             }
-            let opened =
-                subscribe::open(Arc::clone(&schema), plan, own(variables), &self.context, &self.inner).await;
+            let after = match &self.after {
+                None => None,
+                Some(id) => match subscribe::event_id(id) {
+                    Ok(after) => Some(after),
+                    Err(failure) => return self.refuse(&[failure]),
+                },
+            };
+            let (served, variables) = (Arc::clone(&schema), own(variables));
+            let opened = subscribe::open(served, plan, variables, &self.context, &self.inner, after).await;
             return match opened {
                 Ok(feed) => sse::stream(feed, &self.context.principal, &schema.settings, &self.inner.stop),
                 Err(failure) => self.refuse(&[failure]),

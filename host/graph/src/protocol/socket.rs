@@ -298,14 +298,15 @@ async fn operate(
         Err(failures) => return send(message::error(id, &failures)).await,
     };
     if plan.kind == OperationType::Subscription {
-        let opened = subscribe::open(schema, plan, own(variables), context, inner).await;
+        let opened = subscribe::open(schema, plan, own(variables), context, inner, None).await;
         let mut feed = match opened {
             Ok(feed) => feed,
             Err(failure) => return send(message::error(id, &[failure])).await,
         };
         while let Some(next) = feed.next().await {
             match next {
-                Next::Response(response) => send(message::next(id, &response)).await?,
+                Next::Response(response, _) => send(message::next(id, &response)).await?,
+                Next::Failed(failure) => return send(message::error(id, &[failure])).await,
                 Next::Lagged => return Err(Close::TooSlow),
                 Next::Changed => return send(message::error(id, &[subscribe::schema_changed()])).await,
             }

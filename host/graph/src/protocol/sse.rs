@@ -76,8 +76,16 @@ fn response(body: Body) -> Response {
 }
 
 fn next(answer: &[u8]) -> Vec<u8> {
+    event(answer, None)
+}
+
+/// `next`, with the id that a client sends in `Last-Event-ID` when it comes back.
+fn event(answer: &[u8], id: Option<u64>) -> Vec<u8> {
     // An answer has no line breaks: JSON escapes them in texts, and nothing else is written.
-    let mut bytes = Vec::with_capacity(answer.len() + 32);
+    let mut bytes = Vec::with_capacity(answer.len() + 64);
+    if let Some(id) = id {
+        bytes.extend_from_slice(format!("id: {id}\n").as_bytes());
+    }
     bytes.extend_from_slice(b"event: next\ndata: ");
     bytes.extend_from_slice(answer);
     bytes.extend_from_slice(b"\n\n");
@@ -101,7 +109,8 @@ impl Open {
             () = self.stop.cancelled() => return None,
             () = expired => Failure::new(code::UNAUTHENTICATED, "The token has expired."),
             next_event = self.feed.next() => match next_event {
-                Some(Next::Response(answer)) => return Some(next(&answer).into()),
+                Some(Next::Response(answer, id)) => return Some(event(&answer, Some(id)).into()),
+                Some(Next::Failed(failure)) => failure,
                 Some(Next::Changed) => schema_changed(),
                 Some(Next::Lagged) => Failure::new(code::SLOW_CONSUMER, "Events came faster than they were taken."),
                 None => {

@@ -1,15 +1,18 @@
 //! Advisories about other GraphQL servers, one named test each. GQ6 and GQ8 are in `nested`,
 //! the bombs of GQ1 to GQ3 in all their forms in `hostile`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::socket::connect;
-use super::support::{Answer, Host, SDL, Seen, completed, contribution, host, host_with, schema, settings};
+use super::support::{
+    Answer, Host, SDL, Seen, completed, contribution, host, host_with, schema, settings, used,
+};
 
-/// Ten milliseconds is what a refusal may take alone; the machine is shared.
+/// What a refusal may take of the processor: ten milliseconds are aimed at, and what it is about
+/// takes minutes.
 const FAST: Duration = Duration::from_millis(500);
 
 fn pong(_: &Seen) -> Answer {
@@ -20,13 +23,13 @@ async fn code(host: &Host, query: &str) -> String {
     host.post(Some("ada"), query, Value::Null).await.code()
 }
 
-/// The best of some tries: others run beside this.
+/// The best of some tries: the first fills tables that are built when they are needed.
 async fn refused_fast(host: &Host, query: &str) {
     let mut best = Duration::MAX;
     for _ in 0..4 {
-        let began = Instant::now();
+        let began = used();
         let got = host.post(Some("ada"), query, Value::Null).await;
-        best = best.min(began.elapsed());
+        best = best.min(used() - began);
         assert_eq!(got.status / 100, 4, "{}", got.body);
     }
     assert!(best < FAST, "{best:?}");
@@ -171,9 +174,9 @@ async fn gq12_overlapping_fields_are_bounded_and_a_hidden_schema_stays_hidden() 
     hidden.introspection = false;
     let host = host_with(SDL, hidden, pong).await;
     let fields: String = (0..4_000).map(|_| "ping ").collect();
-    let began = Instant::now();
+    let began = used();
     host.post(None, &format!("{{{fields}}}"), Value::Null).await;
-    assert!(began.elapsed() < 10 * FAST);
+    assert!(used() - began < 10 * FAST);
     for query in [
         "{pin}",
         "{ping{a}}",

@@ -1,21 +1,22 @@
 //! Documents that mean harm are refused fast, on a small stack, and leave the rest alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Answer, Host, host, host_with, settings};
+use super::support::{Answer, Host, host, host_with, settings, used};
 
-/// The time for a refusal. Ten milliseconds is what it may take alone; the machine is shared.
-const FAST: Duration = Duration::from_millis(100);
+/// What a refusal may take of the processor: ten milliseconds are aimed at, and what it is about
+/// takes minutes.
+const FAST: Duration = Duration::from_millis(500);
 
 async fn refused(host: &Host, name: &str, query: &str) {
-    // The best of some: others run beside this, and the first fills lazily built tables.
+    // The best of some: the first fills lazily built tables.
     let mut best = Duration::MAX;
     for _ in 0..4 {
-        let began = Instant::now();
+        let began = used();
         let got = host.post(None, query, Value::Null).await;
-        best = best.min(began.elapsed());
+        best = best.min(used() - began);
         assert_eq!(got.status, 400, "{name}: {}", got.body);
         assert!(got.body.len() < 20_000, "{name}: {} bytes", got.body.len());
     }
@@ -78,10 +79,10 @@ async fn fragments_without_effect_are_put_in_once() {
     let bomb = (0..30).fold(String::new(), |text, level| {
         text + &format!("fragment F{level} on Query {{...F{0} ...F{0}}} ", level + 1)
     });
-    let began = Instant::now();
+    let began = used();
     let got = host.ask(&format!("{{...F0}} {bomb} fragment F30 on Query {{ping}}")).await;
     assert_eq!(got, r#"{"data":{"ping":"pong"}}"#);
-    assert!(began.elapsed() < 10 * FAST);
+    assert!(used() - began < 10 * FAST);
 }
 
 #[tokio::test]

@@ -23,6 +23,11 @@ struct Stream {
 }
 
 impl Stream {
+    /// As a client that comes back.
+    async fn open_after(host: &Host, token: &str, query: &str, id: &str) -> Self {
+        Self::open(host, &format!("{token}\r\nLast-Event-ID: {id}"), query, "POST").await
+    }
+
     async fn open(host: &Host, token: &str, query: &str, method: &str) -> Self {
         let mut socket = TcpStream::connect(host.address).await.unwrap();
         let body = serde_json::json!({"query": query}).to_string();
@@ -136,4 +141,44 @@ async fn at_shutdown_streams_end_without_complete_so_that_clients_come_back() {
     // The last chunk of the response.
     stream.until("\r\n0\r\n\r\n").await;
     assert!(!stream.read.contains("complete"));
+}
+
+#[tokio::test]
+async fn a_stream_that_broke_off_goes_on_behind_the_last_event_that_the_client_has() {
+    let host = quiet(Duration::from_secs(10)).await;
+    let mut stream = Stream::open(&host, "ada", STARTED, "POST").await;
+    host.topics.watched(1).await;
+    host.topics.publish(completed("bob", "b1"));
+    host.topics.publish(completed("ada", "a1"));
+    stream
+        .until("id: 2\nevent: next\ndata: {\"data\":{\"onAnalysisCompleted\":{\"uploadId\":\"a1\"}}}\n\n")
+        .await;
+    drop(stream);
+    host.topics.publish(completed("ada", "a2"));
+    host.topics.publish(completed("bob", "b2"));
+    host.topics.publish(completed("ada", "a3"));
+    let mut stream = Stream::open_after(&host, "ada", STARTED, "2").await;
+    host.topics.watched(2).await;
+    host.topics.publish(completed("ada", "a4"));
+    stream.until("\"a4\"").await;
+    let events: Vec<_> =
+        stream.read.lines().filter(|line| line.starts_with("data:") || line.starts_with("id:")).collect();
+    let wanted: Vec<_> = [(3, "a2"), (5, "a3"), (6, "a4")]
+        .iter()
+        .flat_map(|(id, upload)| {
+            [
+                format!("id: {id}"),
+                format!("data: {{\"data\":{{\"onAnalysisCompleted\":{{\"uploadId\":\"{upload}\"}}}}}}"),
+            ]
+        })
+        .collect();
+    assert_eq!(events, wanted);
+    // Another user's place gives nothing of theirs.
+    let mut stream = Stream::open_after(&host, "eve", STARTED, "0").await;
+    host.topics.watched(3).await;
+    host.topics.publish(completed("eve", "e1"));
+    stream.until("\"e1\"").await;
+    assert!(!stream.read.contains("\"a1\"") && !stream.read.contains("\"b1\""), "{}", stream.read);
+    let mut stream = Stream::open_after(&host, "ada", STARTED, "-1").await;
+    stream.until("BAD_USER_INPUT").await;
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -16,7 +16,8 @@ use monopod_core::identity::{Authenticator, Owner, Principal, Refused, User};
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, Message, Outcome, Timer};
 use monopod_core::name::{ComponentName, TopicName};
-use monopod_core::store::Retained;
+use monopod_core::store::{After, Page, Past, Retained};
+use monopod_core::topics::Stored;
 use monopod_core::{Body, BoxFuture, BoxStream, component, resolve};
 use monopod_graph::{Contribution, Graph, Parts, Policy, Schema, Settings, compose};
 use serde_json::Value;
@@ -189,8 +190,9 @@ impl Components for Fakes {
 
 /// Topics in memory.
 pub struct Topics {
-    live: broadcast::Sender<Arc<Message>>,
-    kept: Mutex<Vec<Arc<Message>>>,
+    live: broadcast::Sender<Stored>,
+    kept: Mutex<Vec<Stored>>,
+
     /// Published while somebody looks back: after watching, before the answer.
     pub on_look: Mutex<VecDeque<Message>>,
     pub watchers: tokio::sync::watch::Sender<usize>,
@@ -198,9 +200,10 @@ pub struct Topics {
 
 impl Topics {
     pub fn publish(&self, message: Message) {
-        let message = Arc::new(message);
-        self.kept.lock().unwrap().push(Arc::clone(&message));
-        let _nobody = self.live.send(message);
+        let mut kept = self.kept.lock().unwrap();
+        let stored = Stored { sequence: kept.len() as u64 + 1, message: Arc::new(message) };
+        kept.push(stored.clone());
+        let _nobody = self.live.send(stored);
     }
 
     /// Returns when so many watch.
@@ -214,17 +217,19 @@ impl Topics {
 }
 
 impl Events for Topics {
-    fn watch(&self, topics: &[TopicName]) -> BoxStream<'static, Event> {
+    fn watch(&self, topics: &[TopicName], owner: &Owner) -> BoxStream<'static, Event> {
         let topics: BTreeSet<TopicName> = topics.iter().cloned().collect();
+        let owner = owner.clone();
         let receiver = self.live.subscribe();
         self.watchers.send_modify(|now| *now += 1);
         Box::pin(futures_util::stream::unfold(receiver, move |mut receiver| {
-            let topics = topics.clone();
+            let (topics, owner) = (topics.clone(), owner.clone());
             async move {
                 loop {
                     match receiver.recv().await {
-                        Ok(message) if topics.contains(&message.topic) => {
-                            return Some((Event::Published(message), receiver));
+                        Ok(Stored { message, .. }) if message.owner.as_ref() != Some(&owner) => {}
+                        Ok(stored) if topics.contains(&stored.message.topic) => {
+                            return Some((Event::Published(stored), receiver));
                         }
                         Ok(_) => {}
                         Err(broadcast::error::RecvError::Lagged(lost)) => {
@@ -241,18 +246,36 @@ impl Events for Topics {
         &'a self,
         topic: &'a TopicName,
         retained: &'a Retained,
-    ) -> BoxFuture<'a, Result<Option<Arc<Message>>, monopod_core::store::Error>> {
+    ) -> BoxFuture<'a, Result<Option<Stored>, monopod_core::store::Error>> {
         Box::pin(async move {
             while let Some(message) = { self.on_look.lock().unwrap().pop_front() } {
                 self.publish(message);
             }
             let kept = self.kept.lock().unwrap();
-            let fits = |message: &&Arc<Message>| {
+            let fits = |Stored { message, .. }: &&Stored| {
                 message.topic == *topic
                     && retained.key.as_ref().is_none_or(|key| message.key.as_ref() == Some(key))
                     && retained.correlation.as_ref().is_none_or(|id| message.correlation.as_str() == id)
             };
             Ok(kept.iter().rev().find(fits).cloned())
+        })
+    }
+
+    /// Pages of two messages looked at, so that even a short past has several.
+    fn since<'a>(&'a self, past: &'a Past) -> BoxFuture<'a, Result<Page, monopod_core::store::Error>> {
+        Box::pin(async move {
+            let kept = self.kept.lock().unwrap();
+            let behind = |stored: &&Stored| match past.after {
+                After::Sequence(sequence) => stored.sequence > sequence,
+                After::Time(time) => stored.message.published_at >= time,
+            };
+            let looked: Vec<_> = kept.iter().filter(behind).take(2).cloned().collect();
+            let next = looked.last().filter(|_| looked.len() == 2).map(|last| last.sequence);
+            let mine = |stored: &Stored| {
+                past.topics.contains(&stored.message.topic)
+                    && stored.message.owner.as_ref() == Some(&past.owner)
+            };
+            Ok(Page { messages: looked.into_iter().filter(mine).collect(), next })
         })
     }
 }
@@ -466,4 +489,13 @@ impl Host {
     pub fn lines(&self) -> Vec<String> {
         self.fakes.seen.lock().unwrap().iter().map(|seen| seen.line.clone()).collect()
     }
+}
+
+/// The processor time that this thread has used: what else runs on the machine, or a pause of all
+/// of it, does not count. Where the system does not say, the clock.
+pub fn used() -> Duration {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|told| told.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| BEGAN.get_or_init(Instant::now).elapsed(), Duration::from_nanos)
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use monopod_core::event::{Event, Events};
 use monopod_core::message::Outcome;
-use monopod_core::store::Committed;
 
-use super::world::{World, after, message, topic};
+use super::world::{World, after, message, owner, topic};
 
 #[tokio::test(start_paused = true)]
 async fn running_handlers_end_and_waiting_messages_stay_for_the_next_start() {
@@ -46,13 +45,13 @@ async fn a_handler_that_outlasts_the_grace_is_cut_off() {
 async fn watchers_see_the_last_events_and_then_the_end() {
     let world = World::new(|_| after(Duration::from_secs(1), Ok(Outcome::Done)));
     let messaging = world.start(1);
-    let mut watcher = messaging.watch(&[topic("a")]);
+    let mut watcher = messaging.watch(&[topic("a")], &owner("ada"));
     world.publish(None, "runs");
     tokio::task::yield_now().await;
     world.shutdown.cancel();
-    world.hub.published(&message("a", None, "last", 0), &[]);
+    world.pin(&message("a", None, "last", 0));
     let Some(Event::Published(last)) = watcher.next().await else { panic!() };
-    assert_eq!(&*last.id, "last");
+    assert_eq!(&*last.message.id, "last");
     assert!(watcher.next().await.is_none());
     messaging.drained().await;
 }

@@ -66,12 +66,12 @@ async fn an_announcement_that_comes_twice_runs_once() {
     let world = World::new(|_| after(MS * 10, Ok(Outcome::Done)));
     let _messaging = world.start(7);
     let (id, message) = world.publish(None, "1");
-    world.hub.published(&message, std::slice::from_ref(&id));
+    world.hub.published(id.sequence, &message, std::slice::from_ref(&id));
     world.publish(Some("a"), "2");
     tokio::time::sleep(MS * 5).await;
-    world.hub.published(&message, std::slice::from_ref(&id));
+    world.hub.published(id.sequence, &message, std::slice::from_ref(&id));
     world.until_settled().await;
-    world.hub.published(&message, &[id]);
+    world.hub.published(id.sequence, &message, &[id]);
     tokio::time::sleep(seconds(60)).await;
     assert_eq!(world.begun(), ["1", "2"]);
 }

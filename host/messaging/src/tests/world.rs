@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::identity::Owner;
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, DeliveryId, Message, Outcome, Timer, TimerId};
 use monopod_core::name::{ComponentName, TopicName};
-use monopod_core::store::{Committed, Error as StoreError, Retained, Store, Verdict};
+use monopod_core::store::{Committed, Error as StoreError, Page, Past, Retained, Store, Verdict};
+use monopod_core::topics::Stored;
 use monopod_core::unit::{Key, Range, Record, Unit};
 use monopod_core::{Body, BoxFuture, Millis};
 use tokio::time::Instant;
@@ -43,9 +45,13 @@ pub fn message(topic_name: &str, key: Option<&str>, text: &str, at: Millis) -> A
         payload: Bytes::copy_from_slice(text.as_bytes()),
         correlation: CorrelationId::new(),
         trace: TraceId::new(),
-        owner: None,
+        owner: Some(owner("ada")),
         published_at: at,
     })
+}
+
+pub fn owner(name: &str) -> Owner {
+    Owner { issuer: "test".into(), subject: name.into() }
 }
 
 /// Something that happened, and when.
@@ -159,10 +165,20 @@ impl World {
         (id, message)
     }
 
+    /// Commits a message that nobody consumes and tells the hub.
+    pub fn pin(&self, message: &Arc<Message>) {
+        let sequence = {
+            let mut rows = self.rows.lock().unwrap();
+            rows.sequence += 1;
+            rows.sequence
+        };
+        self.hub.published(sequence, message, &[]);
+    }
+
     /// Commits a message and tells the hub.
     pub fn publish(&self, key: Option<&str>, text: &str) -> (DeliveryId, Arc<Message>) {
         let (id, message) = self.store_until(key, text, 1, self.now());
-        self.hub.published(&message, std::slice::from_ref(&id));
+        self.hub.published(id.sequence, &message, std::slice::from_ref(&id));
         (id, message)
     }
 
@@ -389,8 +405,12 @@ impl Store for World {
         &'a self,
         _: &'a TopicName,
         _: &'a Retained,
-    ) -> BoxFuture<'a, Result<Option<Arc<Message>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
         Box::pin(async { Ok(None) })
+    }
+
+    fn since<'a>(&'a self, _: &'a Past) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(async { Ok(Page::default()) })
     }
 
     fn prune(&self, _: Millis) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -20,7 +20,7 @@ use crate::{Settings, SqliteStore, Topology};
 struct Told(Mutex<Vec<String>>);
 
 impl Committed for Told {
-    fn published(&self, message: &Arc<Message>, _: &[DeliveryId]) {
+    fn published(&self, _: u64, message: &Arc<Message>, _: &[DeliveryId]) {
         self.0.lock().unwrap().push(message.id.to_string());
     }
     fn redelivered(&self, _: &ComponentName) {}

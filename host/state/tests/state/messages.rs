@@ -1,7 +1,9 @@
 //! Messages: publishing, settling, retries, dead letters, the last one for who comes late.
 
 use monopod_core::identity::Owner;
-use monopod_core::store::{Error, Retained, Store, Verdict};
+use monopod_core::name::TopicName;
+use monopod_core::store::{After, Error, Past, Retained, Store, Verdict};
+use monopod_core::topics::Stored;
 use monopod_core::unit::Cause;
 
 use crate::support::*;
@@ -181,7 +183,7 @@ async fn a_late_subscriber_finds_the_last_message_of_its_key_or_action() {
         let retained =
             Retained { key: key.map(Into::into), correlation: correlation.map(Into::into), owner: None };
         let found = it.store.last(&topic, &retained).await.unwrap();
-        assert_eq!(found.as_ref().map(|found| &*found.id), expect, "{retained:?}");
+        assert_eq!(found.as_ref().map(|found| &*found.message.id), expect, "{retained:?}");
     };
     check(None, None, Some("4")).await;
     check(Some("a"), None, Some("3")).await;
@@ -200,9 +202,55 @@ async fn a_late_subscriber_finds_the_last_message_of_its_key_or_action() {
     let own =
         Retained { correlation: Some("x".into()), owner: message("news", "").owner, ..Retained::default() };
     assert_eq!(
-        it.store.last(&topic, &own).await.unwrap().map(|found| found.id.to_string()).as_deref(),
+        it.store.last(&topic, &own).await.unwrap().map(|found| found.message.id.to_string()).as_deref(),
         Some("4")
     );
+}
+
+#[tokio::test]
+async fn the_past_of_a_user_is_read_page_by_page_from_a_place_or_a_time() {
+    let it = Fixture::new().await;
+    let own = message("news", "").owner.unwrap();
+    let stranger = Some(Owner { issuer: own.issuer.clone(), subject: "stranger".into() });
+    let before = monopod_core::now();
+    let mut units: Vec<_> = (0..5).map(|_| unit()).collect();
+    for number in 0..2_500 {
+        // Every tenth is of the user; the others lie in between.
+        let mut message = message(if number % 20 == 0 { "news" } else { "orders" }, &number.to_string());
+        if number % 10 != 0 {
+            message.owner = stranger.clone();
+        }
+        units[number / 500].messages.push(message);
+    }
+    for unit in units {
+        it.store.commit(unit).await.unwrap();
+    }
+    let topics: Vec<_> = ["news", "orders"].iter().map(|name| name.parse().unwrap()).collect();
+    let read = async |topics: &[TopicName], mut after: After| {
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let past = Past { topics: topics.to_vec(), owner: own.clone(), after };
+            let page = it.store.since(&past).await.unwrap();
+            assert!(page.messages.len() <= 100, "a page is bounded");
+            pages += 1;
+            found.extend(page.messages);
+            let Some(next) = page.next else { return (found, pages) };
+            after = After::Sequence(next);
+        }
+    };
+    let ids = |found: &[Stored]| found.iter().map(|each| each.message.id.to_string()).collect::<Vec<_>>();
+    let (all, pages) = read(&topics, After::Sequence(0)).await;
+    let wanted: Vec<_> = (0..250).map(|number| (number * 10).to_string()).collect();
+    assert_eq!(ids(&all), wanted);
+    assert!(pages > 2, "{pages}");
+    assert!(all.is_sorted_by_key(|each| each.sequence));
+    assert_eq!(read(&topics, After::Time(before)).await.0, all);
+    assert_eq!(read(&topics, After::Time(u64::MAX >> 1)).await.0, []);
+    let half = all[124].sequence;
+    assert_eq!(ids(&read(&topics, After::Sequence(half)).await.0), wanted[125..]);
+    let (news, _) = read(&topics[..1], After::Sequence(half)).await;
+    assert!(news.iter().all(|each| each.message.topic.as_str() == "news") && news.len() == 62);
+    assert_eq!(read(&topics, After::Sequence(all[249].sequence)).await.0, []);
 }
 
 #[tokio::test]

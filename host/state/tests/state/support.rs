@@ -26,7 +26,7 @@ pub enum Told {
 pub struct Listener(pub Mutex<Vec<Told>>);
 
 impl Committed for Listener {
-    fn published(&self, message: &Arc<Message>, deliveries: &[DeliveryId]) {
+    fn published(&self, _: u64, message: &Arc<Message>, deliveries: &[DeliveryId]) {
         self.0.lock().unwrap().push(Told::Published(message.clone(), deliveries.to_vec()));
     }
     fn redelivered(&self, consumer: &ComponentName) {
@@ -114,7 +114,7 @@ impl Fixture {
     }
 
     pub async fn last(&self, topic: &str) -> Option<Arc<Message>> {
-        self.store.last(&topic.parse().unwrap(), &Retained::default()).await.unwrap()
+        Some(self.store.last(&topic.parse().unwrap(), &Retained::default()).await.unwrap()?.message)
     }
 
     pub async fn see(&self, range: Range) -> Scan {
