@@ -14,10 +14,12 @@
 )]
 
 mod change;
+mod document;
 mod loader;
 mod platform;
 mod response;
 mod run;
+mod schema;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,10 +44,12 @@ fn main() -> ExitCode {
         },
     };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, Make); 3] = [
+    let all: [(&str, Make); 5] = [
         ("loader", || Box::new(loader::Loader::new())),
         ("response", || Box::new(response::Responses::new())),
         ("platform", || Box::new(platform::Platforms::new())),
+        ("schema", || Box::new(schema::Schemas::new())),
+        ("document", || Box::new(document::Documents::new())),
     ];
     if let Some(unknown) = wanted.iter().find(|name| all.iter().all(|(known, _)| known != name)) {
         let known: Vec<_> = all.iter().map(|(name, _)| *name).collect();
