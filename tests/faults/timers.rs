@@ -109,6 +109,7 @@ async fn each_of_many_timers_fires_once_whatever_the_clock_does() {
         let settings = Settings {
             consumers: Vec::new(),
             timers: vec![TimerOwner { component: name(), attempts: 8 }],
+            brokers: Vec::new(),
             grace: Duration::ZERO,
             clock: Arc::new(move || now.load(Ordering::Relaxed)),
         };

@@ -219,6 +219,7 @@ impl House {
                             retention: Duration::from_secs(3_600),
                             compact: false,
                             consumers,
+                            broker: None,
                         },
                     )
                 })

@@ -17,6 +17,7 @@ pub mod puppet;
 pub mod random;
 pub mod release;
 pub mod rooms;
+pub mod services;
 pub mod socket;
 pub mod stream;
 

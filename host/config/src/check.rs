@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use monopod_core::component;
 use monopod_core::name::{ComponentName, TopicName};
 
+use crate::brokers;
 use crate::instances;
 use crate::plan::{self, Marks, Plan, Source};
 use crate::platform::{Component, Edge, File, Grants, Graphql, Identity};
@@ -52,6 +53,7 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
             report.at(at.key.clone(), message, Some("remove it, or choose another name".into()));
         }
     }
+    brokers::check(raw, report);
     for (name, at) in &raw.components.value.entries {
         grants(name, &at.value.grants.value, raw, report);
         instances::check(name, &at.value, report);
@@ -373,10 +375,25 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             documents_required: graphql.documents_required.value,
             documents_automatic: graphql.documents_automatic.value,
         },
+        brokers: each(&raw.brokers.value, |name, broker| {
+            Some((
+                name.clone(),
+                plan::Broker {
+                    url: broker.url.as_ref()?.value.0.clone(),
+                    user: broker.user.value.0.clone(),
+                    password: broker.password_file.as_ref().map(|at| beside(&at.value)),
+                    ca: broker.ca.as_ref().map(|at| beside(&at.value)),
+                },
+            ))
+        })?,
         topics: each(&raw.topics.value, |name, topic| {
             Some((
                 name.clone(),
-                plan::Topic { retention: topic.retention.value.0, compact: topic.compact.value },
+                plan::Topic {
+                    retention: topic.retention.value.0,
+                    compact: topic.compact.value,
+                    backend: brokers::backend(name, topic),
+                },
             ))
         })?,
         components,

@@ -8,6 +8,7 @@
 //! This room reads the one file it is asked to read and nothing else: it opens no
 //! bundle, binds no address and starts nothing.
 
+mod brokers;
 mod check;
 mod instances;
 mod manifest;
@@ -26,7 +27,7 @@ use monopod_core::diagnostic::Diagnostic;
 
 pub use manifest::{Manifest, Setting, schema as manifest_schema};
 pub use needs::{Settings, check_needs, variable};
-pub use plan::{Admin, Component, Edge, Graphql, Identity, Plan, Policy, Tls, Topic};
+pub use plan::{Admin, Backend, Broker, Component, Edge, Graphql, Identity, Plan, Policy, Tls, Topic};
 pub use platform::{STATE, schema};
 
 /// The largest file that is read, in bytes: a platform of a thousand components fits.

@@ -36,6 +36,8 @@ pub struct Plan {
     pub policies: BTreeMap<String, Policy>,
     /// The GraphQL interface's limits.
     pub graphql: Graphql,
+    /// The brokers that stand behind topics. No component has the name of one.
+    pub brokers: BTreeMap<ComponentName, Broker>,
     /// The declared topics. Dead-letter topics are implied and not among them.
     pub topics: BTreeMap<TopicName, Topic>,
     /// The components.
@@ -145,6 +147,39 @@ pub struct Topic {
     pub retention: Duration,
     /// Whether of each key only the last message is kept.
     pub compact: bool,
+    /// Where it is at a broker; none: it is embedded.
+    pub backend: Option<Backend>,
+}
+
+/// A RabbitMQ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// `amqp` or `amqps`, without user and password.
+    pub url: String,
+    /// Who logs in.
+    pub user: String,
+    /// The file with the password, the platform file's folder already in front. None only on
+    /// a loopback address.
+    pub password: Option<PathBuf>,
+    /// Certificates to trust besides the machine's own, the folder already in front.
+    pub ca: Option<PathBuf>,
+}
+
+/// Where a topic is at its broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Which broker: declared.
+    pub broker: ComponentName,
+    /// What is published to.
+    pub exchange: String,
+    /// `fanout`, `direct` or `topic`.
+    pub kind: String,
+    /// Empty for a fanout, unless it is written.
+    pub routing_key: String,
+    /// What is taken from.
+    pub queue: Option<String>,
+    /// Whether that is a quorum queue.
+    pub quorum: bool,
 }
 
 /// A component as the platform file has it.

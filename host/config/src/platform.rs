@@ -12,7 +12,10 @@ use monopod_core::size::Size;
 
 use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
-use crate::words::{Audience, Below, Issuer, Origin, PolicyName, Prefix, Scope, SettingName, Subject, Text};
+use crate::words::{
+    Audience, Below, BrokerName, BrokerUrl, Issuer, Origin, PolicyName, Prefix, Routing, Scope, SettingName,
+    Subject, Text, UserName,
+};
 
 const MIB: u64 = 1 << 20;
 const SECOND: u64 = 1_000;
@@ -45,6 +48,8 @@ section! {
         section policies "policies": Each<PolicyName, Policy>;
         /// Limits of the GraphQL interface.
         section graphql "graphql": Graphql;
+        /// The brokers that may stand behind topics: `[brokers.<name>]`.
+        section brokers "brokers": Each<ComponentName, Broker>;
         /// The topics messages are published to: `[topics."<name>"]`.
         section topics "topics": Each<TopicName, Topic>;
         /// The components that run: `[components.<name>]`.
@@ -186,6 +191,23 @@ section! {
 }
 
 section! {
+    /// A RabbitMQ.
+    struct Broker {
+        /// Its address: `amqps://host:port/vhost`, or `amqp` without TLS. No user and no
+        /// password: they stand beside it.
+        required url "url": BrokerUrl, "\"amqps://rabbitmq.example:5671\"";
+        /// Who logs in.
+        default user "user": UserName = UserName("guest".to_owned());
+        /// The file with the password, relative to this file's folder; read at each
+        /// connection. Without it the password is `guest`, on loopback addresses only.
+        optional password_file "password-file": PathBuf;
+        /// A file of certificates (PEM) to trust besides the machine's own, relative to this
+        /// file's folder.
+        optional ca "ca": PathBuf;
+    }
+}
+
+section! {
     /// A topic.
     struct Topic {
         /// How long its messages are kept.
@@ -193,6 +215,21 @@ section! {
         /// Whether of each key only the last message is kept, as soon as the others are
         /// handled: for topics that say how things stand.
         default compact "compact": bool = false;
+        /// The broker behind it, by its name in [brokers]. Without one it is embedded.
+        optional backend "backend": ComponentName;
+        /// The exchange that it is published to; the topic's name if it is left out.
+        optional exchange "exchange": BrokerName;
+        /// How the exchange routes: `fanout` to every queue (an event), `direct` and `topic`
+        /// by the routing key (a command).
+        optional exchange_kind "exchange-kind": Routing;
+        /// With which key messages are published and the queue is bound; the topic's name
+        /// if it is left out, and nothing where the exchange is a fanout.
+        optional routing_key "routing-key": BrokerName;
+        /// The queue that is bound to the exchange and taken from. Without one messages are
+        /// only published: nobody here is given them.
+        optional queue "queue": BrokerName;
+        /// Whether the queue is a replicated one (a quorum queue).
+        default quorum "quorum": bool = false;
     }
 }
 

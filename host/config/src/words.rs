@@ -237,6 +237,55 @@ word!(
 );
 
 word!(
+    /// Where a broker is.
+    BrokerUrl, example "amqps://rabbitmq.example:5671", pattern "^amqps?://[^/?#@]+(/[^/?#@]*)?$", |text| {
+        let good = text.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("amqp" | "amqps"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+                && !text.contains('@')
+                && uri.query().is_none()
+                && !uri.path().trim_start_matches('/').contains('/')
+        });
+        good.then_some(()).ok_or_else(|| {
+            format!("`{text}` is not the address of a RabbitMQ: write amqps:// or amqp://, host, port and virtual host; the user goes into `user`, the password into the file `password-file`")
+        })
+    }
+);
+
+word!(
+    /// An exchange, a queue or a routing key.
+    BrokerName, example "tu.image.uploaded", pattern "^[!-~]{1,200}$", |text| {
+        (!text.is_empty() && text.len() <= MAX_LINE && text.bytes().all(|b| b.is_ascii_graphic())).then_some(()).ok_or_else(|| {
+            format!("`{text}` is not a name in RabbitMQ: write 1 to {MAX_LINE} characters without spaces")
+        })
+    }
+);
+
+word!(
+    /// Who logs in at a broker.
+    UserName, example "trackunit", pattern "^[!-~]{1,200}$", |text| {
+        (!text.is_empty() && text.len() <= MAX_LINE && text.bytes().all(|b| b.is_ascii_graphic())).then_some(()).ok_or_else(|| {
+            format!("`{text}` is not a user: write 1 to {MAX_LINE} characters without spaces")
+        })
+    }
+);
+
+impl Show for UserName {
+    fn json(&self) -> serde_json::Value {
+        self.0.clone().into()
+    }
+}
+
+word!(
+    /// How an exchange routes.
+    Routing, example "fanout", pattern "^(fanout|direct|topic)$", |text| {
+        matches!(text, "fanout" | "direct" | "topic").then_some(()).ok_or_else(|| {
+            format!("`{text}` is not a kind of exchange that topics can have: write fanout, direct or topic")
+        })
+    }
+);
+
+word!(
     /// A setting of a component. Becomes the environment variable of the same name in
     /// capitals, with `_` for `-`.
     SettingName, example "verify", pattern "^[a-z][a-z0-9-]{0,62}$", |text| {

@@ -152,6 +152,12 @@ pub trait Committed: Send + Sync {
     /// `message` was published at this place in the order of all messages; `deliveries` has one
     /// entry for each consumer.
     fn published(&self, sequence: u64, message: &Arc<Message>, deliveries: &[DeliveryId]);
+    /// `message` waits for the broker of its topic. Who watches the topic sees it when the
+    /// broker has handed it over.
+    fn outgoing(&self, message: &Arc<Message>, delivery: &DeliveryId) {
+        let _content = message;
+        self.redelivered(&delivery.group);
+    }
     /// There are new deliveries for `consumer` in the store, of messages that were published
     /// before: who watches their topics has seen them.
     fn redelivered(&self, consumer: &ComponentName);

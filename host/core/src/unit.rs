@@ -84,6 +84,9 @@ pub enum Cause {
         /// The message's id, for the inbox mark.
         message: Arc<str>,
     },
+    /// A broker handed over the messages of this unit. One whose id it handed over before is
+    /// left out; the others go to the consumers of their topic, and not back to the broker.
+    Received,
     /// A timer.
     Timer {
         /// The timer to remove.

@@ -28,6 +28,10 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    pub(crate) const fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most }
+    }
+
     /// The wait after the `failures`-th failure in a row (from 1): doubled each time up
     /// to the bound, then 20 % more or less, so that what failed together does not come
     /// back together.

@@ -21,8 +21,8 @@ use crate::attempt::{self, Result, worth_saying};
 use crate::backoff::SETBACKS;
 use crate::inbox::Inbox;
 use crate::lanes::{Ending, Lane, Lanes, Now, PAGE, Read, Step};
-use crate::status::{Meter, count};
-use crate::{Clock, Consumer, lock};
+use crate::status::{ConsumerStatus, Meter, count};
+use crate::{Clock, Consumer, age, lock};
 
 /// What all tasks of messaging need.
 #[derive(Clone)]
@@ -58,6 +58,19 @@ struct Reads {
 }
 
 impl Dispatcher {
+    /// Measured.
+    pub(crate) fn status(&self) -> ConsumerStatus {
+        let now = self.room.now();
+        let lanes = lock(&self.lanes);
+        ConsumerStatus {
+            component: self.consumer.component.clone(),
+            counters: self.meter.counters(),
+            in_flight: lanes.running() as u64,
+            lag: lanes.lag() as u64,
+            oldest: lanes.oldest().map(|since| age(since, now.wall)),
+        }
+    }
+
     /// Runs until shutdown, then until the running handlers have ended or the grace is
     /// over. If it fails itself it begins anew from the store, where everything is.
     pub(crate) async fn run(self: Arc<Self>) {

@@ -62,6 +62,12 @@ impl Committed for Hub {
         }
     }
 
+    fn outgoing(&self, message: &Arc<Message>, delivery: &DeliveryId) {
+        if let Some(inbox) = read(&self.0.inboxes).get(&delivery.group) {
+            inbox.push(delivery, message);
+        }
+    }
+
     fn redelivered(&self, consumer: &ComponentName) {
         if let Some(inbox) = read(&self.0.inboxes).get(consumer) {
             inbox.miss();

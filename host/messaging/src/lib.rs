@@ -1,7 +1,8 @@
 //! Messaging: topics, consumers' lanes, dead letters, timers, live watchers.
 //!
-//! The broker is embedded: its topics and deliveries are rows of the store, so that
-//! publishing is part of a unit of work and survives what the unit survives. This room
+//! Topics are embedded: they and their deliveries are rows of the store, so that
+//! publishing is part of a unit of work and survives what the unit survives. Behind a topic
+//! there may be a broker besides ([`broker`]). This room
 //! moves them: it takes deliveries and timers from the store, has the engine handle
 //! them, and records those that failed. What succeeded the engine has settled with its
 //! unit. So a kill at any moment loses nothing: what is not settled is read again at
@@ -14,6 +15,7 @@
 mod attempt;
 mod backoff;
 mod board;
+pub mod broker;
 mod dispatcher;
 mod hub;
 mod inbox;
@@ -40,6 +42,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::broker::{Broker, BrokerStatus};
 use crate::dispatcher::{Dispatcher, Room};
 use crate::lanes::Lanes;
 use crate::status::Meter;
@@ -78,6 +81,8 @@ pub struct Settings {
     pub consumers: Vec<Consumer>,
     /// Components that set timers.
     pub timers: Vec<TimerOwner>,
+    /// The brokers behind topics. The store's topology names the same.
+    pub brokers: Vec<Broker>,
     /// How long handlers may go on after shutdown. What runs then is dropped and
     /// handled again after the next start.
     pub grace: Duration,
@@ -91,6 +96,7 @@ pub struct Messaging {
     hub: Hub,
     room: Room,
     dispatchers: Vec<Arc<Dispatcher>>,
+    brokers: Vec<broker::Working>,
     timers: Arc<Timers>,
     tasks: TaskTracker,
 }
@@ -104,7 +110,7 @@ pub fn start(
     settings: Settings,
     shutdown: CancellationToken,
 ) -> Arc<Messaging> {
-    let Settings { consumers, timers, grace, clock } = settings;
+    let Settings { consumers, timers, brokers, grace, clock } = settings;
     let room = Room { store, components, clock, grace, shutdown };
     let tasks = TaskTracker::new();
     let dispatchers = consumers.into_iter().map(|consumer| {
@@ -125,6 +131,7 @@ pub fn start(
     for dispatcher in &dispatchers {
         tasks.spawn(Arc::clone(dispatcher).run());
     }
+    let brokers = brokers.into_iter().map(|broker| broker::start(&hub, &room, broker, &tasks)).collect();
     tasks.spawn(Arc::clone(&timers).run());
     tasks.spawn(retention::run(room.clone()));
     tasks.close();
@@ -136,7 +143,7 @@ pub fn start(
         all.wait().await;
         board.close();
     });
-    Arc::new(Messaging { hub, room, dispatchers, timers, tasks })
+    Arc::new(Messaging { hub, room, dispatchers, brokers, timers, tasks })
 }
 
 impl Messaging {
@@ -168,18 +175,13 @@ impl Messaging {
 
     /// Every consumer, measured, in the order of the settings.
     pub fn consumers(&self) -> Vec<ConsumerStatus> {
-        let now = self.room.now();
-        let status = |dispatcher: &Arc<Dispatcher>| {
-            let lanes = lock(&dispatcher.lanes);
-            ConsumerStatus {
-                component: dispatcher.consumer.component.clone(),
-                counters: dispatcher.meter.counters(),
-                in_flight: lanes.running() as u64,
-                lag: lanes.lag() as u64,
-                oldest: lanes.oldest().map(|since| age(since, now.wall)),
-            }
-        };
-        self.dispatchers.iter().map(status).collect()
+        self.dispatchers.iter().map(|dispatcher| dispatcher.status()).collect()
+    }
+
+    /// Every broker, measured, in the order of the settings. One that is away does not make
+    /// the platform unhealthy: what is published meanwhile waits in the store.
+    pub fn brokers(&self) -> Vec<BrokerStatus> {
+        self.brokers.iter().map(broker::Working::status).collect()
     }
 
     /// The timers, measured.

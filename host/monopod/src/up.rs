@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use monopod_config::Plan;
+use monopod_core::BoxFuture;
+use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::store::Store;
-use monopod_core::{BoxFuture, name::TopicName};
 use monopod_edge::outgoing;
 use monopod_engine::{Compiled, Engine};
-use monopod_messaging::{Hub, Messaging};
+use monopod_messaging::{Hub, Messaging, broker};
 use monopod_state::{BlobSettings, LocalBlobs, OpenError, SqliteStore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,9 @@ use crate::{FAILED, USAGE, admin, screen, topics, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
 const EDGE: &str = "edge";
+
+/// The key on the owners of messages that go through brokers, in the state folder.
+const SEAL: &str = "brokers.key";
 
 /// Between two lines that say what is compiled.
 const COMPILING: Duration = Duration::from_secs(1);
@@ -135,7 +139,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         hub,
         store.clone(),
         engine.clone(),
-        messaging_settings(&plan),
+        messaging_settings(&plan, &state)?,
         shutdown.clone(),
     );
     let graphql = match schema {
@@ -322,7 +326,11 @@ async fn open_store(plan: &Plan, state: &Path, hub: Hub, patience: Duration) -> 
     };
     let topics = plan.topics.iter().map(|(name, topic)| {
         let (retention, compact) = (topic.retention, topic.compact);
-        (name.clone(), monopod_state::Topic { retention, compact, consumers: consumers(name) })
+        let broker = topic.backend.as_ref().map(|backend| monopod_state::Broker {
+            name: backend.broker.clone(),
+            returns: backend.queue.is_some(),
+        });
+        (name.clone(), monopod_state::Topic { retention, compact, consumers: consumers(name), broker })
     });
     let topology = monopod_state::Topology { topics: topics.collect() };
     let settings = monopod_state::Settings { folder: state.to_owned(), topology };
@@ -345,10 +353,11 @@ async fn patiently<T: Send + 'static>(
     }
 }
 
-fn messaging_settings(plan: &Plan) -> monopod_messaging::Settings {
+fn messaging_settings(plan: &Plan, state: &Path) -> anyhow::Result<monopod_messaging::Settings> {
     let consumers = plan.components.iter().filter(|(_, c)| !c.grants.consume.is_empty());
     let timers = plan.components.iter().filter(|(_, c)| c.grants.timers);
-    monopod_messaging::Settings {
+    Ok(monopod_messaging::Settings {
+        brokers: brokers(plan, state)?,
         consumers: consumers
             .map(|(name, c)| monopod_messaging::Consumer {
                 component: name.clone(),
@@ -364,7 +373,47 @@ fn messaging_settings(plan: &Plan) -> monopod_messaging::Settings {
             .collect(),
         grace: plan.edge.drain,
         clock: Arc::new(monopod_core::now),
+    })
+}
+
+fn brokers(plan: &Plan, state: &Path) -> anyhow::Result<Vec<broker::Broker>> {
+    if plan.brokers.is_empty() {
+        return Ok(Vec::new());
     }
+    let seal = broker::Seal::open(&state.join(SEAL))?;
+    let of = |name: &ComponentName| {
+        let topics = plan.topics.iter().filter_map(|(topic, declared)| {
+            let backend = declared.backend.as_ref().filter(|backend| backend.broker == *name)?;
+            let at = broker::RabbitTopic {
+                exchange: backend.exchange.clone(),
+                kind: match backend.kind.as_str() {
+                    "direct" => broker::ExchangeKind::Direct,
+                    "topic" => broker::ExchangeKind::Topic,
+                    _ => broker::ExchangeKind::Fanout,
+                },
+                routing_key: backend.routing_key.clone(),
+                queue: backend.queue.clone(),
+                quorum: backend.quorum,
+            };
+            Some((topic.clone(), at))
+        });
+        topics.collect()
+    };
+    let broker = |(name, at): (&ComponentName, &monopod_config::Broker)| broker::Broker {
+        name: name.clone(),
+        attempts: broker::ATTEMPTS,
+        kind: broker::Kind::Rabbit(broker::Rabbit {
+            url: at.url.clone(),
+            user: at.user.clone(),
+            password: at.password.clone(),
+            ca: at.ca.clone(),
+            client: format!("monopod {}", plan.name),
+            topics: of(name),
+            seal: seal.clone(),
+            patience: broker::Patience::default(),
+        }),
+    };
+    Ok(plan.brokers.iter().map(broker).collect())
 }
 
 /// Ready: the state takes writes and messages move. That the bundles are loaded is plain:
@@ -381,6 +430,10 @@ fn ready(store: Arc<SqliteStore>, messaging: Arc<Messaging>) -> monopod_edge::Re
             if !health.moving() {
                 reasons.push(format!("messaging: {health}"));
             }
+            // One that is away is waited for, and the outbox holds what is published; one that
+            // is otherwise than declared waits for a person.
+            reasons
+                .extend(messaging.brokers().iter().filter(|b| b.wrong().is_some()).map(ToString::to_string));
             if reasons.is_empty() { Ok(()) } else { Err(reasons) }
         })
     })

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::read;
 use crate::rows::{number, owner_columns};
-use crate::settings::Topology;
+use crate::settings::{Topic, Topology};
 
 /// Why a request leaves nothing behind.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(crate) enum Done {
 pub(crate) enum Effect {
     /// A message, and a delivery for each consumer.
     Published(u64, Arc<Message>, Vec<DeliveryId>),
+    /// A message for the broker of its topic.
+    Outgoing(Arc<Message>, DeliveryId),
     /// Earlier messages are delivered to this consumer again.
     Redelivered(ComponentName),
     /// A timer that is due then.
@@ -57,6 +59,7 @@ impl Effect {
             Self::Published(sequence, message, deliveries) => {
                 listener.published(*sequence, message, deliveries);
             }
+            Self::Outgoing(message, delivery) => listener.outgoing(message, delivery),
             Self::Redelivered(consumer) => listener.redelivered(consumer),
             Self::TimerSet(due_at) => listener.timer_set(*due_at),
         }
@@ -110,8 +113,13 @@ impl Work<'_> {
         for (id, change) in &unit.timers {
             self.change_timer(&unit, id, change)?;
         }
+        let received = unit.cause == Cause::Received;
         for message in unit.messages {
-            self.publish(message)?;
+            if !received {
+                self.publish(message)?;
+            } else if self.is_new(&message)? {
+                self.hand_out(message)?;
+            }
         }
         Ok(Done::Applied(0))
     }
@@ -134,7 +142,7 @@ impl Work<'_> {
 
     fn settle(&self, cause: &Cause) -> Result<Done, Stop> {
         match cause {
-            Cause::Request => Ok(Done::Applied(0)),
+            Cause::Request | Cause::Received => Ok(Done::Applied(0)),
             Cause::Timer { id, version } => {
                 let removed = self
                     .connection
@@ -143,11 +151,16 @@ impl Work<'_> {
                 if removed == 1 { Ok(Done::Applied(0)) } else { Err(Stop::Refused(Error::Settled)) }
             }
             Cause::Delivery { id, message } => {
-                self.remove_delivery(id)?;
+                let kept = self.remove_delivery(id)?;
                 let marked = self
                     .connection
                     .prepare_cached("INSERT OR IGNORE INTO inbox (consumer, message, at) VALUES (?, ?, ?)")?
                     .execute(params![id.group.as_str(), message, number(self.at)])?;
+                // A broker has it now. Not so one that stands here because it came from there
+                // and is sent again: its delivery has another place than itself.
+                if kept == id.sequence {
+                    self.forget(kept, &id.group)?;
+                }
                 // The delivery goes in either case, or it would come back for ever.
                 Ok(if marked == 1 { Done::Applied(0) } else { Done::Duplicate })
             }
@@ -185,8 +198,54 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Publishes `message` now, with a delivery for each consumer of its topic.
+    /// Publishes `message` now: to the broker of its topic, or else to its consumers.
     pub fn publish(&mut self, mut message: Message) -> Result<(), Stop> {
+        let topology = self.topology;
+        let Some(broker) = topology.broker(&message.topic) else { return self.hand_out(message) };
+        message.published_at = self.at;
+        let sequence = self.keep(&message)?;
+        let delivery = self.deliver(&broker.name, sequence, sequence)?;
+        self.effects.push(Effect::Outgoing(Arc::new(message), delivery));
+        Ok(())
+    }
+
+    /// Whether a broker hands `message` over for the first time. From now on it does not.
+    fn is_new(&self, message: &Message) -> rusqlite::Result<bool> {
+        // No component has such a name.
+        let from = format!("<{}", message.topic);
+        let marked = self
+            .connection
+            .prepare_cached("INSERT OR IGNORE INTO inbox (consumer, message, at) VALUES (?, ?, ?)")?
+            .execute(params![from, message.id, number(self.at)])?;
+        Ok(marked == 1)
+    }
+
+    /// Removes the message at `sequence`, if `group` is the broker of its topic and hands it
+    /// over again: now it is there, and not here.
+    fn forget(&self, sequence: u64, group: &ComponentName) -> rusqlite::Result<()> {
+        let topics = &self.topology.topics;
+        let returns = |topic: &Topic| topic.broker.as_ref().is_some_and(|b| b.returns && b.name == *group);
+        if !topics.values().any(returns) {
+            return Ok(());
+        }
+        let topic: Option<String> = self
+            .connection
+            .prepare_cached("SELECT topic FROM messages WHERE sequence = ?")?
+            .query_row([number(sequence)], |row| row.get(0))
+            .optional()?;
+        if topic.and_then(|topic| topics.get(topic.as_str())).is_some_and(returns) {
+            self.connection
+                .prepare_cached(
+                    "DELETE FROM messages WHERE sequence = ?1
+                       AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = ?1)",
+                )?
+                .execute([number(sequence)])?;
+        }
+        Ok(())
+    }
+
+    /// Gives `message` to each consumer of its topic, and shows it to who watches.
+    fn hand_out(&mut self, mut message: Message) -> Result<(), Stop> {
         message.published_at = self.at;
         let sequence = self.keep(&message)?;
         let mut deliveries = Vec::new();
@@ -240,13 +299,13 @@ impl Work<'_> {
         Ok(DeliveryId { group: group.clone(), sequence })
     }
 
-    /// Removes a delivery, which must be there.
-    pub fn remove_delivery(&self, id: &DeliveryId) -> Result<(), Stop> {
-        let removed = self
-            .connection
-            .prepare_cached("DELETE FROM deliveries WHERE consumer = ? AND sequence = ?")?
-            .execute(params![id.group.as_str(), number(id.sequence)])?;
-        if removed == 1 { Ok(()) } else { Err(Stop::Refused(Error::Settled)) }
+    /// Removes a delivery, which must be there. Which message it delivered.
+    pub fn remove_delivery(&self, id: &DeliveryId) -> Result<u64, Stop> {
+        self.connection
+            .prepare_cached("DELETE FROM deliveries WHERE consumer = ? AND sequence = ? RETURNING message")?
+            .query_row(params![id.group.as_str(), number(id.sequence)], |row| row.get(0))
+            .optional()?
+            .ok_or(Stop::Refused(Error::Settled))
     }
 
     pub fn next(&mut self) -> u64 {

@@ -33,5 +33,5 @@ pub use backup::{Backup, BackupError, Entry, export, import, verify};
 pub use blobs::{BlobSettings, LocalBlobs, MAX_OBJECT, MAX_READ};
 pub use error::OpenError;
 pub use meters::Stats;
-pub use settings::{DEAD_RETENTION, DEFAULT_RETENTION, Settings, Topic, Topology};
+pub use settings::{Broker, DEAD_RETENTION, DEFAULT_RETENTION, Settings, Topic, Topology};
 pub use store::SqliteStore;

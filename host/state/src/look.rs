@@ -15,11 +15,11 @@ use crate::settings::Topology;
 /// Every topic that is declared or holds messages.
 pub(crate) fn topics(connection: &Connection, topology: &Topology) -> Result<Vec<TopicStatus>> {
     let mut found: BTreeMap<TopicName, TopicStatus> = BTreeMap::new();
-    for (name, topic) in &topology.topics {
+    for name in topology.topics.keys() {
         let status = found.entry(name.clone()).or_insert_with(|| empty(name.clone()));
         let lag =
             |consumer: &_| Lag { consumer: Clone::clone(consumer), waiting: 0, failing: 0, oldest: None };
-        status.consumers = topic.consumers.iter().map(lag).collect();
+        status.consumers = topology.receivers(name).map(lag).collect();
     }
     let mut kept = connection.prepare_cached(
         "SELECT topic, count(*), min(published_at), max(published_at) FROM messages GROUP BY topic",

@@ -42,10 +42,10 @@ impl Work<'_> {
         let topology = self.topology;
         for place in messages {
             let Some((id, topic)) = self.message(place.sequence)? else { continue };
-            for group in topology.consumers(&topic) {
-                if consumer.is_some_and(|wanted| wanted != group) {
-                    continue;
-                }
+            // To a broker only who names it sends again.
+            let everybody = topology.consumers(&topic).filter(|_| consumer.is_none());
+            let named = topology.receivers(&topic).filter(|group| consumer == Some(*group));
+            for group in everybody.chain(named) {
                 if self.waits(group, place.sequence)? {
                     done.waiting += 1;
                 } else if !again && self.handled(group, &id)? {
@@ -101,7 +101,7 @@ impl Work<'_> {
         };
         match before {
             Before::Message { consumer, sequence: original, message } => {
-                if !self.topology.consumers(&message.topic).any(|group| *group == consumer) {
+                if !self.topology.receivers(&message.topic).any(|group| *group == consumer) {
                     return Ok(Err(Refusal::Wrong(format!(
                         "`{consumer}` does not consume `{}` any more; grant it again, then retry",
                         message.topic

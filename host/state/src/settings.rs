@@ -43,12 +43,34 @@ pub struct Topic {
     /// The components that are given each message, once each. A consumer that is added
     /// is given what is published from then on.
     pub consumers: BTreeSet<ComponentName>,
+    /// The broker behind the topic, if there is one.
+    pub broker: Option<Broker>,
+}
+
+/// The broker behind a topic. What a unit publishes is delivered to the broker alone; what
+/// the broker hands over goes to the consumers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Its name, which no component has: it has deliveries as a consumer does.
+    pub name: ComponentName,
+    /// Whether messages come back from it: then one that it has taken is not kept here.
+    pub returns: bool,
 }
 
 impl Topology {
     /// Who is given a message published to `topic` now.
     pub(crate) fn consumers(&self, topic: &TopicName) -> impl Iterator<Item = &ComponentName> {
         self.topics.get(topic).into_iter().flat_map(|topic| &topic.consumers)
+    }
+
+    /// To whom a message that is published to `topic` now goes first, if not to its consumers.
+    pub(crate) fn broker(&self, topic: &TopicName) -> Option<&Broker> {
+        self.topics.get(topic)?.broker.as_ref()
+    }
+
+    /// Everybody who can have deliveries of `topic`.
+    pub(crate) fn receivers(&self, topic: &TopicName) -> impl Iterator<Item = &ComponentName> {
+        self.consumers(topic).chain(self.broker(topic).map(|broker| &broker.name))
     }
 
     /// Whether messages of `topic` can be delivered to `consumer`, or to anybody.
@@ -61,8 +83,8 @@ impl Topology {
             return Err(Refusal::Wrong(format!("there is no topic `{topic}`; see `monopod topics`")));
         };
         match consumer {
-            Some(consumer) if !declared.consumers.contains(consumer) => {
-                let known: Vec<_> = declared.consumers.iter().map(ComponentName::as_str).collect();
+            Some(consumer) if !self.receivers(topic).any(|known| known == consumer) => {
+                let known: Vec<_> = self.receivers(topic).map(ComponentName::as_str).collect();
                 let known =
                     if known.is_empty() { "nobody does".to_owned() } else { known.join(", ") + " does" };
                 Err(Refusal::Wrong(format!("`{consumer}` does not consume `{topic}`; {known}")))

@@ -160,9 +160,8 @@ fn warn_of_orphans(connection: &Connection, topology: &Topology) -> rusqlite::Re
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (consumer, topic, waiting): (String, String, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let named =
-            topology.topics.get(topic.as_str()).is_some_and(|t| t.consumers.contains(consumer.as_str()));
-        if !named {
+        let named = |topic: &TopicName| topology.receivers(topic).any(|known| known.as_str() == consumer);
+        if !topic.parse().is_ok_and(|topic| named(&topic)) {
             tracing::warn!(
                 consumer,
                 topic,

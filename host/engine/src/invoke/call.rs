@@ -267,7 +267,7 @@ async fn guest<W: Work>(
 /// Why a component is called, for the log.
 fn told(cause: &Cause) -> String {
     match cause {
-        Cause::Request => "request".to_owned(),
+        Cause::Request | Cause::Received => "request".to_owned(),
         Cause::Delivery { message, .. } => format!("message {message}"),
         Cause::Timer { id, .. } => format!("timer {}", id.name),
     }

@@ -123,6 +123,7 @@ impl World {
         let settings = Settings {
             consumers: vec![Consumer { component: name(GROUP), concurrency, attempts: ATTEMPTS }],
             timers: vec![TimerOwner { component: name(GROUP), attempts: ATTEMPTS }],
+            brokers: Vec::new(),
             grace: Duration::from_secs(20),
             clock: Arc::new(move || this.now()),
         };

@@ -226,7 +226,8 @@ impl Writer {
     }
 
     fn account(&mut self, meter: Meter, result: &Result<u64, Error>, effects: &[Effect]) {
-        let published = effects.iter().filter(|effect| matches!(effect, Effect::Published(..))).count();
+        let published = |effect: &&Effect| matches!(effect, Effect::Published(..) | Effect::Outgoing(..));
+        let published = effects.iter().filter(published).count();
         self.meters.published.fetch_add(published as u64, Relaxed);
         match (result, meter) {
             (Ok(_), Meter::Unit) => count(&self.meters.units),

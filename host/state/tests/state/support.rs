@@ -49,6 +49,7 @@ pub fn topology() -> Topology {
         retention: Duration::from_secs(3_600),
         compact: false,
         consumers: consumers.iter().map(|name| name.parse().unwrap()).collect(),
+        broker: None,
     };
     let topics = [("orders", topic(&["billing", "mail"])), ("news", topic(&[]))];
     Topology { topics: topics.map(|(name, topic)| (name.parse().unwrap(), topic)).into() }
