@@ -1,6 +1,7 @@
 //! What is made from something else: the schema's part about the platform, from the host's
 //! own schema; the README, from the values and their comments.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use monopod_tests::kube;
@@ -15,13 +16,30 @@ fn the_schema_of_the_platform_is_that_of_the_host() {
     let mut schema: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let host = monopod_tests::checkout().join("host/config/platform.schema.json");
     let host: Value = serde_json::from_str(&std::fs::read_to_string(host).unwrap()).unwrap();
-    for (name, definition) in schema["$defs"].as_object_mut().unwrap() {
-        *definition = host["$defs"][name].clone();
-    }
     for section in ["policies", "graphql", "topics", "components"] {
         schema["properties"]["config"]["properties"][section] = host["properties"][section].clone();
     }
+    let mut named = BTreeMap::new();
+    definitions(&schema["properties"], &host["$defs"], &mut named);
+    schema["$defs"] = serde_json::to_value(named).unwrap();
     kept(&file, &format!("{}\n", serde_json::to_string_pretty(&schema).unwrap()));
+}
+
+/// Adds what `schema` refers to, and what that refers to in turn.
+fn definitions(schema: &Value, all: &Value, named: &mut BTreeMap<String, Value>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(name) = map.get("$ref").and_then(|it| it.as_str()?.strip_prefix("#/$defs/"))
+                && !named.contains_key(name)
+            {
+                named.insert(name.to_owned(), all[name].clone());
+                definitions(&all[name], all, named);
+            }
+            map.values().for_each(|value| definitions(value, all, named));
+        }
+        Value::Array(list) => list.iter().for_each(|value| definitions(value, all, named)),
+        _ => {}
+    }
 }
 
 /// A value in the file: its path, what it is by default, and what the comment says.
