@@ -27,7 +27,7 @@ pub fn write(root: &Path) {
 }
 
 fn table(figures: &[Value]) -> String {
-    let mut table = String::from("| figure | measured | goal | | against |\n|---|---|---|---|---|\n");
+    let mut table = String::from("| | figure | measured | goal | | against |\n|---|---|---|---|---|---|\n");
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -46,7 +46,8 @@ fn table(figures: &[Value]) -> String {
         let spread = &figure["spread"];
         writeln!(
             table,
-            "| {} | {} {} ({} to {}) | {} | {met} | {peer} |",
+            "| {} | {} | {} {} ({} to {}) | {} | {met} | {peer} |",
+            text(&figure["bench"]),
             text(&figure["metric"]),
             figure["value"],
             text(&figure["unit"]),
