@@ -13,6 +13,7 @@ use monopod_core::identity::{Authenticator, Owner, Principal, Refused, User};
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, Outcome, Timer};
 use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::outgoing::{self, Outgoing};
 use monopod_core::store::{Error as StoreError, Page, Past, Retained};
 use monopod_core::topics::Stored;
 use monopod_core::{BoxFuture, BoxStream};
@@ -66,6 +67,15 @@ impl Components for Rooms {
     }
 }
 
+impl Outgoing for Rooms {
+    fn send(
+        &self,
+        _: outgoing::Request,
+    ) -> BoxFuture<'static, Result<http::Response<monopod_core::Body>, outgoing::Error>> {
+        Box::pin(async { Err(outgoing::Error::Connect("nobody is outside".to_owned())) })
+    }
+}
+
 impl Events for Rooms {
     fn watch(&self, _: &[TopicName], _: &Owner) -> BoxStream<'static, Event> {
         Box::pin(futures_util::stream::empty())
@@ -101,6 +111,7 @@ impl Documents {
         let schema = compose(&[contribution(SDL)], &settings).unwrap();
         let parts = Parts {
             components: Arc::new(Rooms),
+            outgoing: Arc::new(Rooms),
             events: Arc::new(Rooms),
             authenticator: Arc::new(Rooms),
             shutdown: CancellationToken::new(),

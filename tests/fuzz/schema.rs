@@ -45,6 +45,8 @@ pub fn contribution(text: &str) -> Contribution {
         schema: component::Schema { file: "a.graphql".to_owned(), text: text.to_owned() },
         may_call: ["storage".parse().unwrap()].into(),
         may_watch: topics.iter().map(|topic| topic.parse().unwrap()).collect(),
+        may_send: ["https://vision.example/v1/".parse().unwrap()].into(),
+        limits: component::Limits::default(),
     }
 }
 

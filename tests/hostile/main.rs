@@ -11,6 +11,7 @@
 )]
 
 mod advisories;
+mod answering;
 mod circuit;
 mod fields;
 mod functions;

@@ -19,14 +19,14 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{House, Outside, client, limits};
 
 /// A server that answers each connection's only request with what its test says.
-struct Server {
+pub struct Server {
     port: u16,
     accepted: Arc<AtomicUsize>,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    async fn new<F: Future<Output = ()> + Send + 'static>(
+    pub async fn new<F: Future<Output = ()> + Send + 'static>(
         serve: impl Fn(TcpStream) -> F + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -56,15 +56,20 @@ impl Server {
         Self::new(move |mut stream| async move { drop(stream.write_all(answer.as_bytes()).await) }).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://here.test:{}{path}", self.port)
     }
 
-    fn grant(&self) -> String {
+    pub fn grant(&self) -> String {
         self.url("/v1/ at 127.0.0.1")
     }
 
-    fn accepted(&self) -> usize {
+    /// The heads of all requests so far.
+    pub fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
+    pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 }
@@ -72,10 +77,10 @@ impl Server {
 const HELLO: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
 
 /// Every name leads to these addresses, one answer after another.
-struct Names(Mutex<Vec<&'static str>>);
+pub struct Names(Mutex<Vec<&'static str>>);
 
 impl Names {
-    fn leading(to: &[&'static str]) -> Arc<Self> {
+    pub fn leading(to: &[&'static str]) -> Arc<Self> {
         Arc::new(Self(Mutex::new(to.to_vec())))
     }
 }

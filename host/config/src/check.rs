@@ -39,6 +39,7 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
         identity(at, &raw.edge.value, report);
     }
     documents(&raw.graphql.value, report);
+    services(raw, report);
     for (name, policy) in &raw.policies.value.entries {
         if let Some(scopes) = policy.value.scopes.as_ref().filter(|s| s.value.0.is_empty()) {
             let message = format!("policy `{name}` has no scopes, so that it would admit everybody");
@@ -72,6 +73,25 @@ fn documents(graphql: &Graphql, report: &mut Report<'_>) {
     if required.value && automatic.value {
         let message = "clients cannot register documents where only trusted ones are answered";
         report.at(automatic.span.clone(), message.to_owned(), Some("leave one of the two out".into()));
+    }
+}
+
+fn services(raw: &File, report: &mut Report<'_>) {
+    for (name, at) in &raw.services.value.entries {
+        if raw.components.value.entries.contains_key(name) {
+            let message = format!("service `{name}` has the name of a component, and `to` could mean both");
+            report.at(at.key.clone(), message, Some("give one of them another name".into()));
+        }
+        for header in at.value.secrets.value.entries.keys() {
+            if let Some(twice) = at.value.headers.value.entries.get(header) {
+                let message = format!("service `{name}` has the header `{}` twice", header.0);
+                report.at(
+                    twice.key.clone(),
+                    message,
+                    Some("leave it out of `headers` or of `secrets`".into()),
+                );
+            }
+        }
     }
 }
 
@@ -356,6 +376,14 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
         },
         identity,
         outgoing_ca: raw.outgoing.value.ca.as_ref().map(|at| beside(&at.value)),
+        services: each(&raw.services.value, |name, service| {
+            let headers = each(&service.headers.value, |name, text| Some((name.0.clone(), text.0.clone())))?;
+            let secrets = each(&service.secrets.value, |name, file| Some((name.0.clone(), beside(file))))?;
+            Some((
+                name.clone(),
+                plan::Service { url: service.url.as_ref()?.value.0.clone(), headers, secrets },
+            ))
+        })?,
         policies: each(&raw.policies.value, |name, policy| {
             let scopes = policy.scopes.as_ref()?.value.0.iter().map(|(scope, _)| scope.0.clone()).collect();
             Some((name.0.clone(), plan::Policy { scopes }))

@@ -27,7 +27,9 @@ use monopod_core::diagnostic::Diagnostic;
 
 pub use manifest::{Manifest, Setting, schema as manifest_schema};
 pub use needs::{Settings, check_needs, variable};
-pub use plan::{Admin, Backend, Broker, Component, Edge, Graphql, Identity, Plan, Policy, Tls, Topic};
+pub use plan::{
+    Admin, Backend, Broker, Component, Edge, Graphql, Identity, Plan, Policy, Service, Tls, Topic,
+};
 pub use platform::{STATE, schema};
 
 /// The largest file that is read, in bytes: a platform of a thousand components fits.

@@ -32,6 +32,8 @@ pub struct Plan {
     /// Certificates to trust besides the machine's own when components send requests to servers
     /// outside, the platform file's folder already in front.
     pub outgoing_ca: Option<PathBuf>,
+    /// The servers outside that schemas may name.
+    pub services: BTreeMap<ComponentName, Service>,
     /// The policies that schemas may name.
     pub policies: BTreeMap<String, Policy>,
     /// The GraphQL interface's limits.
@@ -100,6 +102,17 @@ pub enum Identity {
         /// Scopes that callers have besides those in their tokens, by `sub`.
         subjects: BTreeMap<String, BTreeSet<String>>,
     },
+}
+
+/// A server outside that answers fields of GraphQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its address; does not end with `/`.
+    pub url: String,
+    /// Headers that are sent with every request.
+    pub headers: BTreeMap<String, String>,
+    /// Headers whose values are in files, the platform file's folder already in front.
+    pub secrets: BTreeMap<String, PathBuf>,
 }
 
 /// What a token must allow.

@@ -13,8 +13,8 @@ use monopod_core::size::Size;
 use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
 use crate::words::{
-    Audience, Below, BrokerName, BrokerUrl, Issuer, Origin, PolicyName, Prefix, Routing, Scope, SettingName,
-    Subject, Text, UserName,
+    Audience, Below, BrokerName, BrokerUrl, Header, Issuer, Origin, PolicyName, Prefix, Routing, Scope,
+    ServiceUrl, SettingName, Subject, Text, UserName,
 };
 
 const MIB: u64 = 1 << 20;
@@ -44,6 +44,8 @@ section! {
         required identity "identity": Identity, "[identity] with `development = true`, or with `issuer` and `audience`";
         /// How requests of components to servers outside are sent.
         section outgoing "outgoing": Outgoing;
+        /// Servers outside that schemas may name, as `@connect(to: "<name>")`: `[services.<name>]`.
+        section services "services": Each<ComponentName, Service>;
         /// What `@policy` in a schema may name: `[policies.<name>]`.
         section policies "policies": Each<PolicyName, Policy>;
         /// Limits of the GraphQL interface.
@@ -144,6 +146,19 @@ section! {
         /// A file of certificates (PEM) to trust besides the machine's own, relative to this
         /// file's folder.
         optional ca "ca": PathBuf;
+    }
+}
+
+section! {
+    /// A server outside that fields of GraphQL are answered by. Which component may send
+    /// requests there is in the components' grants.
+    struct Service {
+        /// Its address, with the path that all others begin with.
+        required url "url": ServiceUrl, "\"https://vision.example/v1\"";
+        /// Headers that are sent with every request.
+        section headers "headers": Each<Header, Text>;
+        /// Headers whose values are in files, relative to this file's folder: keys, tokens.
+        section secrets "secrets": Each<Header, PathBuf>;
     }
 }
 

@@ -216,6 +216,34 @@ word!(
 );
 
 word!(
+    /// Where a server outside is, and what all its paths begin with.
+    ServiceUrl, example "https://vision.example/v1", pattern "^https?://[^/?#@]+(/[^?#]*[^/?#])?$", |text| {
+        let good = text.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+                && !text.contains(['@', '?', '#'])
+        });
+        (good && !text.ends_with('/')).then_some(()).ok_or_else(|| {
+            format!("`{text}` is not the address of a service: write https://, host, port and path, without a `/` at the end; keys go into `secrets`")
+        })
+    }
+);
+
+word!(
+    /// A header of a request.
+    Header, example "x-api-key", pattern "^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$", |text| {
+        // What belongs to the transport is set by the host alone.
+        let ours = ["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"];
+        let good = text.len() <= 100
+            && text.parse::<http::HeaderName>().is_ok_and(|name| name.as_str() == text)
+            && !ours.contains(&text);
+        good.then_some(()).ok_or_else(|| {
+            format!("`{text}` is not a header that can be set: write its name in lower case, for example \"authorization\"; those of the transport are the host's")
+        })
+    }
+);
+
+word!(
     /// A policy, as `@policy` in a schema names it.
     PolicyName, example "RequireApiScope", pattern "^[A-Za-z][A-Za-z0-9_.-]{0,62}$", |text| {
         let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');

@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use monopod_core::event::Events;
 use monopod_core::identity::Authenticator;
 use monopod_core::invoke::Components;
+use monopod_core::outgoing::Outgoing;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -26,16 +27,24 @@ pub(crate) struct Inner {
     pub schema: Arc<ArcSwap<Schema>>,
     /// Says that another schema is in place; subscriptions listen to it.
     pub swapped: watch::Sender<()>,
-    pub components: Arc<dyn Components>,
+    pub ports: Arc<Ports>,
     pub events: Arc<dyn Events>,
     pub authenticator: Arc<dyn Authenticator>,
     pub stop: CancellationToken,
+}
+
+/// Who answers fields.
+pub(crate) struct Ports {
+    pub components: Arc<dyn Components>,
+    pub outgoing: Arc<dyn Outgoing>,
 }
 
 /// What a graph is plugged into.
 pub struct Parts {
     /// Answer fields.
     pub components: Arc<dyn Components>,
+    /// Sends the requests of fields that servers outside answer.
+    pub outgoing: Arc<dyn Outgoing>,
     /// Feed subscriptions.
     pub events: Arc<dyn Events>,
     /// Verifies tokens that come inside a WebSocket.
@@ -48,10 +57,11 @@ pub struct Parts {
 impl Graph {
     /// Serves `schema`.
     pub fn new(schema: Schema, parts: Parts) -> Self {
-        let Parts { components, events, authenticator, shutdown: stop } = parts;
+        let Parts { components, outgoing, events, authenticator, shutdown: stop } = parts;
+        let ports = Arc::new(Ports { components, outgoing });
         let schema = Arc::new(ArcSwap::from_pointee(schema));
         let swapped = watch::Sender::new(());
-        Self { inner: Arc::new(Inner { schema, swapped, components, events, authenticator, stop }) }
+        Self { inner: Arc::new(Inner { schema, swapped, ports, events, authenticator, stop }) }
     }
 
     /// `/graphql` with all its protocols. Each request must carry a

@@ -39,4 +39,4 @@ pub use error::code::ALL as CODES;
 pub use graph::{Graph, Parts, absent};
 pub use report::Answered;
 pub use schema::Schema;
-pub use settings::{Policy, Settings};
+pub use settings::{Policy, Service, Settings};

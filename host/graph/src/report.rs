@@ -82,7 +82,8 @@ fn by(info: &FieldInfo) -> (Option<String>, Option<String>) {
 }
 
 fn how(connect: &Connect) -> String {
-    let mut text = format!("{} {}", connect.method, connect.path);
+    let base = connect.outside.as_ref().map_or("", |outside| &*outside.base);
+    let mut text = format!("{} {base}{}", connect.method, connect.path);
     if let Some(batch) = &connect.batch {
         // Writing to a text cannot fail.
         let _infallible = write!(text, ", up to {} at once", batch.max);

@@ -10,9 +10,11 @@ use apollo_compiler::Name;
 use apollo_compiler::collections::HashMap as FastMap;
 use apollo_compiler::schema::Implementers;
 use apollo_compiler::validation::Valid;
-use http::{HeaderName, Method, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use monopod_core::identity::Principal;
 use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::outgoing::Place;
+use monopod_core::size::Size;
 
 use crate::documents::Documents;
 use crate::mapping::Value;
@@ -85,6 +87,24 @@ pub(crate) struct Code {
     pub max: usize,
 }
 
+impl Connect {
+    /// The address of a path where this one asks; none if it is too long for one.
+    pub fn uri(&self, path: &str) -> Option<Uri> {
+        uri(&self.component, self.outside.as_ref(), path)
+    }
+}
+
+/// The address of a path at a component or at a server outside.
+pub(crate) fn uri(component: &ComponentName, outside: Option<&Outside>, path: &str) -> Option<Uri> {
+    match outside {
+        Some(outside) => format!("{}{path}", outside.base).parse().ok(),
+        None => {
+            let at = format!("{component}.internal");
+            Uri::builder().scheme("http").authority(at).path_and_query(path).build().ok()
+        }
+    }
+}
+
 impl Resolver {
     /// The fields of the object that the answer is made from.
     pub fn needs(&self) -> &[Box<str>] {
@@ -96,10 +116,13 @@ impl Resolver {
     }
 }
 
-/// A request to a component.
+/// A request to a component, or to a server outside.
 #[derive(Debug)]
 pub(crate) struct Connect {
+    /// Who is asked; for a server outside the component on whose behalf.
     pub component: ComponentName,
+    /// The server outside, if it is one.
+    pub outside: Option<Outside>,
     pub method: Method,
     pub path: Template,
     /// The whole URI, where the template inserts nothing.
@@ -117,6 +140,21 @@ pub(crate) struct Connect {
     /// Whether it looks up a part of a type: then its selection gives that part's fields, and
     /// it is asked only for what the object's own mapping leaves out.
     pub lookup: bool,
+}
+
+/// A server outside, and what a component may do there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outside {
+    /// What stands before the path.
+    pub base: Box<str>,
+    /// Where the component may send requests.
+    pub granted: Box<[Place]>,
+    /// The platform's own headers.
+    pub headers: Box<[(HeaderName, HeaderValue)]>,
+    /// The largest body, sent or received.
+    pub body: Size,
+    /// The component's connections at once.
+    pub connections: u32,
 }
 
 /// What a client is told about an answer that is an error.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::documents::Trusted;
 
 /// Settings of the GraphQL front.
@@ -10,6 +12,8 @@ use crate::documents::Trusted;
 pub struct Settings {
     /// What `@policy` names mean.
     pub policies: BTreeMap<String, Policy>,
+    /// Servers outside that `@connect(to:)` may name.
+    pub services: BTreeMap<String, Service>,
     /// Whether clients may ask for the schema.
     pub introspection: bool,
     /// The longest document, in bytes.
@@ -62,10 +66,20 @@ pub struct Policy {
     pub scopes: BTreeSet<String>,
 }
 
+/// A server outside, by a name: its address and what it is told are the platform's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Scheme, host, port and the beginning of all paths; does not end with `/`.
+    pub url: String,
+    /// Sent with every request; those that hold secrets are marked as sensitive.
+    pub headers: Box<[(HeaderName, HeaderValue)]>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             policies: BTreeMap::new(),
+            services: BTreeMap::new(),
             introspection: true,
             // Four times the introspection query of GraphiQL, with room for comments.
             max_document: 64 << 10,

@@ -13,7 +13,6 @@ use monopod_core::BoxStream;
 use monopod_core::context::Context;
 use monopod_core::event::{Event, Events};
 use monopod_core::identity::{Owner, Principal};
-use monopod_core::invoke::Components;
 use monopod_core::message::Message;
 use monopod_core::name::TopicName;
 use monopod_core::store::{After, Past, Retained};
@@ -25,11 +24,12 @@ use tokio::time::{timeout, timeout_at};
 use crate::error::{Failure, code};
 use crate::execute::Run;
 use crate::execute::call::masked;
-use crate::graph::Inner;
+use crate::graph::{Inner, Ports};
 use crate::json::{Json, NULL};
 use crate::mapping::check::Filter;
 use crate::mapping::value::Scope;
-use crate::plan::{Field, Kind, Plan, Variables, arguments};
+use crate::plan::{Field, Kind, Plan, arguments};
+use crate::protocol::Prepared;
 use crate::schema::{Keys, Resolver, Schema, Subscribe};
 
 /// The payload key that messages carry their action's id under; a filter on it finds the
@@ -57,11 +57,10 @@ pub enum Next {
 struct Feed {
     /// Kept so that a swap of the schema leaves this subscription as it began.
     schema: Arc<Schema>,
-    components: Arc<dyn Components>,
+    ports: Arc<Ports>,
     principal: Principal,
-    plan: Arc<Plan>,
+    prepared: Prepared<'static>,
     resolver: Arc<Resolver>,
-    variables: Variables<'static>,
     args: Json<'static>,
     owner: Owner,
 }
@@ -70,8 +69,7 @@ struct Feed {
 /// is the last event that the client has, if the protocol knows it.
 pub async fn open(
     schema: Arc<Schema>,
-    plan: Arc<Plan>,
-    variables: Variables<'static>,
+    prepared: Prepared<'static>,
     context: &Context,
     inner: &Inner,
     after: Option<After>,
@@ -82,17 +80,17 @@ pub async fn open(
             "Events belong to who began them: a bearer token is needed.",
         ));
     };
-    let (resolver, args) = match plan.fields.first().map(|field| &field.kind) {
+    let (resolver, args) = match prepared.plan.fields.first().map(|field| &field.kind) {
         Some(Kind::Resolved { resolver, arguments, .. }) => {
-            let args = arguments::resolve(arguments, &variables);
+            let args = arguments::resolve(arguments, &prepared.variables);
             (Arc::clone(resolver), args.map_err(|message| Failure::new(code::BAD_USER_INPUT, message))?)
         }
         _ => return Err(Failure::new(code::VALIDATION_FAILED, "A subscription selects one field.")),
     };
-    let changed = changed(inner, &schema, &plan);
-    let (events, components) = (Arc::clone(&inner.events), Arc::clone(&inner.components));
+    let changed = changed(inner, &schema, &prepared.plan);
+    let (events, ports) = (Arc::clone(&inner.events), Arc::clone(&inner.ports));
     let principal = context.principal.clone();
-    let feed = Feed { schema, components, principal, plan, resolver, variables, args, owner };
+    let feed = Feed { schema, ports, principal, prepared, resolver, args, owner };
     let after = match after {
         None => feed.begins()?,
         known => known,
@@ -165,7 +163,7 @@ impl Feed {
     }
 
     fn field(&self) -> Option<&Field> {
-        self.plan.fields.first()
+        self.prepared.plan.fields.first()
     }
 
     fn topics(&self) -> Vec<TopicName> {
@@ -272,13 +270,7 @@ impl Feed {
         let (principal, correlation) = (self.principal.clone(), message.correlation.clone());
         let context =
             Context { principal, correlation, trace: message.trace, deadline, callers: Default::default() };
-        let run = Run {
-            schema: &self.schema,
-            plan: &self.plan,
-            variables: &self.variables,
-            context: &context,
-            components: &*self.components,
-        };
+        let run = Run::new(&self.ports, &self.schema, &self.prepared, &context);
         let correlation = Json::String(message.correlation.as_str().into());
         let mut response = match payload {
             Ok(payload) => {

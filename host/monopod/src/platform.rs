@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use monopod_bundle::Bundle;
-use monopod_config::{Manifest, Plan};
+use monopod_config::{Component as Planned, Manifest, Plan};
 use monopod_core::component::Component;
 use monopod_core::diagnostic::Diagnostic;
 use monopod_core::name::{ComponentName, TopicName};
@@ -47,10 +48,11 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
         .map_err(|found| mistakes.extend(found))
         .unwrap_or_default();
     let documents = documents(&plan, &mut mistakes);
+    let services = services(&plan, &mut mistakes);
     let contributions = contributions(&plan, &opened);
     let mut schema = None;
     if !contributions.is_empty() {
-        match monopod_graph::compose(&contributions, &graph(&plan, documents)) {
+        match monopod_graph::compose(&contributions, &graph(&plan, documents, services)) {
             Ok(composed) => schema = Some(composed),
             Err(found) => mistakes.extend(found),
         }
@@ -60,7 +62,7 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
     }
 
     let size = opened.values().map(|bundle| bundle.size).sum();
-    let component = |(name, planned): (&ComponentName, &monopod_config::Component)| {
+    let component = |(name, planned): (&ComponentName, &Planned)| {
         let bundle = opened.get(name)?;
         Some(Component {
             name: name.clone(),
@@ -134,11 +136,14 @@ fn manifests(
 fn contributions(plan: &Plan, opened: &BTreeMap<ComponentName, Bundle>) -> Vec<Contribution> {
     let topics: BTreeSet<TopicName> = plan.topics.keys().cloned().collect();
     let contribution = |(name, bundle): (&ComponentName, &Bundle)| {
+        let Planned { grants, limits, .. } = plan.components.get(name)?;
         Some(Contribution {
             component: name.clone(),
             schema: bundle.schema.clone()?,
-            may_call: plan.components.get(name)?.grants.call.clone(),
+            may_call: grants.call.clone(),
             may_watch: topics.clone(),
+            may_send: grants.http.clone(),
+            limits: limits.clone(),
         })
     };
     opened.iter().filter_map(contribution).collect()
@@ -172,7 +177,57 @@ fn documents(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> monopod_graph::Trus
     trusted
 }
 
-fn graph(plan: &Plan, documents: monopod_graph::Trusted) -> monopod_graph::Settings {
+/// The servers outside that schemas may name, with their secrets read: a secret that is not
+/// there is a mistake now, and not a failing field later.
+fn services(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, monopod_graph::Service> {
+    let mut wrong = |file: String, message: String, help: String| {
+        mistakes.push(Diagnostic { file, place: None, message, help: Some(help) });
+    };
+    let mut services = BTreeMap::new();
+    for (name, service) in &plan.services {
+        let mut headers = Vec::new();
+        for (header, value) in &service.headers {
+            match (HeaderName::try_from(header), HeaderValue::from_str(value)) {
+                (Ok(header), Ok(value)) => headers.push((header, value)),
+                _ => wrong(
+                    format!("[services.{name}.headers]"),
+                    format!("`{header}` cannot have this value"),
+                    "write one line of plain letters".to_owned(),
+                ),
+            }
+        }
+        for (header, file) in &service.secrets {
+            let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+            let value = read.and_then(|text| {
+                HeaderValue::from_str(text.trim_end())
+                    .map_err(|_| "it holds no single line of text".to_owned())
+            });
+            match (HeaderName::try_from(header), value) {
+                (Ok(header), Ok(mut value)) => {
+                    value.set_sensitive(true);
+                    headers.push((header, value));
+                }
+                (_, Err(why)) => wrong(
+                    file.display().to_string(),
+                    format!("the secret `{header}` of service `{name}` cannot be read: {why}"),
+                    format!("[services.{name}.secrets] names its file"),
+                ),
+                (Err(_), _) => {}
+            }
+        }
+        services.insert(
+            name.to_string(),
+            monopod_graph::Service { url: service.url.clone(), headers: headers.into() },
+        );
+    }
+    services
+}
+
+fn graph(
+    plan: &Plan,
+    documents: monopod_graph::Trusted,
+    services: BTreeMap<String, monopod_graph::Service>,
+) -> monopod_graph::Settings {
     let limits = &plan.graphql;
     let policies = plan
         .policies
@@ -181,6 +236,7 @@ fn graph(plan: &Plan, documents: monopod_graph::Trusted) -> monopod_graph::Setti
     let many = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     monopod_graph::Settings {
         policies: policies.collect(),
+        services,
         introspection: limits.introspection,
         max_document: limits.max_document.as_usize(),
         max_tokens: many(limits.max_tokens),

@@ -113,13 +113,14 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         resolver: Arc::new(outgoing::SystemResolver::default()),
         runtime: tokio::runtime::Handle::current(),
     })?;
+    let outgoing = Arc::new(outgoing);
     let figures = monopod_operate::admin::bind(figures(&plan, &state)).await?;
     let settings = monopod_engine::Settings {
         cache: state.join("cache"),
         store: store.clone(),
         blobs: blobs.clone(),
         progress: Box::new(compiling()),
-        outgoing: Arc::new(outgoing),
+        outgoing: outgoing.clone(),
     };
     let names: Vec<String> = components.iter().map(|c| c.name.to_string()).collect();
     let load = tokio::task::spawn_blocking(move || Engine::load(settings, components));
@@ -147,6 +148,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         Some(schema) => {
             let parts = monopod_graph::Parts {
                 components: engine.clone(),
+                outgoing,
                 events: messaging.clone(),
                 authenticator: bound.authenticator(),
                 shutdown: shutdown.clone(),

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 pub use address::{Kind, Network, allowed, kind};
-pub use place::{Destination, Fix, Host, Permit, Place, Refusal, permit};
+pub use place::{Destination, Fix, Host, Permit, Place, Refusal, grant_line, permit};
 
 use crate::name::ComponentName;
 use crate::size::Size;

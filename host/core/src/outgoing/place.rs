@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::address::Network;
+use crate::name::ComponentName;
 
 /// The longest host name (RFC 1035).
 const MAX_HOST: usize = 253;
@@ -99,6 +100,17 @@ pub enum Fix {
     Grant(String),
     /// Something else.
     Instead(&'static str),
+}
+
+/// The line of a platform file that grants `place` to a component, besides what it has.
+pub fn grant_line<'p>(
+    component: &ComponentName,
+    granted: impl IntoIterator<Item = &'p Place>,
+    place: &str,
+) -> String {
+    let granted = granted.into_iter().map(Place::to_string);
+    let all: Vec<String> = granted.chain([place.to_owned()]).map(|it| format!("{it:?}")).collect();
+    format!("[components.{component}.grants] http = [{}]", all.join(", "))
 }
 
 /// The one decision about a request's address. `uri` is absolute.

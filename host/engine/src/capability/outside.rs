@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use monopod_core::Body;
 use monopod_core::component::Component;
 use monopod_core::context::{Context, TraceId};
-use monopod_core::outgoing::{self, Bounds, Fix, Outgoing, Permit, Phase, Place, Refusal, permit};
+use monopod_core::outgoing::{self, Bounds, Fix, Outgoing, Permit, Phase, Refusal, permit};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 /// How often the host may send the request again: the component says with it that sending it
@@ -30,9 +30,7 @@ pub(super) fn decide(uri: &http::Uri, caller: &Component, context: &Context) -> 
 }
 
 fn grant(caller: &Component, place: &str) -> String {
-    let granted = caller.grants.http.iter().map(Place::to_string);
-    let all: Vec<String> = granted.chain([place.to_owned()]).map(|it| format!("{it:?}")).collect();
-    format!("[components.{}.grants] http = [{}]", caller.name, all.join(", "))
+    outgoing::grant_line(&caller.name, &caller.grants.http, place)
 }
 
 pub(super) fn refused(caller: &Component, context: &Context, to: &str, why: &str, fix: &str) {

@@ -110,7 +110,7 @@ pub struct Binder<'b, 's> {
     pub implementers: &'b FastMap<apollo_compiler::Name, Implementers>,
     merged: &'b Merged,
     pub sources: &'b mut Sources<'s>,
-    settings: &'b Settings,
+    pub settings: &'b Settings,
     pub answered: Answered,
     pub covered: Covered,
     /// Where objects are made, with the literal that says so.

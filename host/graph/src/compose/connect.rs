@@ -6,17 +6,19 @@ use std::collections::BTreeSet;
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Directive, FieldDefinition, Value};
 use apollo_compiler::schema::ObjectType;
-use http::{HeaderName, Method, Uri};
+use http::{HeaderName, Method};
 use monopod_core::name::ComponentName;
 
 use super::bind::Binder;
+use super::outside::Addressed;
 use super::prelude;
 use crate::json::NULL;
 use crate::mapping::check::{Tests, Types};
 use crate::mapping::template::Header;
 use crate::mapping::value::Scope;
 use crate::mapping::{self, Mistake, did_you_mean, parse};
-use crate::schema::{Batch, Connect, Errors};
+use crate::schema::{Batch, Connect, Errors, uri};
+use crate::settings::Service;
 
 /// The most objects of one batch: a path with 1,000 ids is as long as servers take.
 const MAX_BATCH: i32 = 1_000;
@@ -48,12 +50,18 @@ pub enum Place<'p> {
     Lookup(&'p ObjectType, &'p BTreeSet<String>, &'p [String]),
 }
 
+/// Who is asked.
+enum Target {
+    Component(ComponentName),
+    Service(Service),
+}
+
 type Entries = [(apollo_compiler::Name, Node<Value>)];
 
 impl Binder<'_, '_> {
     /// Compiles the directive; what is wrong is reported.
     pub fn connect(&mut self, place: Place<'_>, directive: &Node<Directive>) -> Option<Connect> {
-        let component = self.target(directive);
+        let target = self.target(directive);
         let http = directive.specified_argument_by_name("http")?;
         let entries = http.as_object().unwrap_or_default();
         let calls: Vec<_> =
@@ -81,7 +89,13 @@ impl Binder<'_, '_> {
             batch: batch.is_some(),
             used: RefCell::default(),
         };
-        let path = template.as_str().map(|text| types.template(text));
+        let addressed = self.addressed(directive, template);
+        let path = addressed.as_ref().map(|Addressed { path, skipped, .. }| {
+            types.template(path).map_err(|mut bad| {
+                bad.iter_mut().for_each(|each| each.at = each.at.start + skipped..each.at.end + skipped);
+                bad
+            })
+        });
         let path = path.and_then(|result| self.mistakes(template, result));
         let headers = self.headers(&types, entries);
         let body = self.body(&types, method, entries);
@@ -97,12 +111,25 @@ impl Binder<'_, '_> {
         let used: Vec<String> = used.into_iter().collect();
         self.answered = answered;
         self.needs_are_few(place, directive, &used);
-        let (component, path, selection) = (component?, path?, selection?);
+        let (target, addressed, path, selection) = (target?, addressed?, path?, selection?);
+        let owner = self.sources.owner(directive.location())?;
+        let (component, outside) = match (target, addressed.base) {
+            (Target::Service(service), _) => {
+                let outside = self.outside(owner, &service.url, Some(&service), &path, template)?;
+                (owner.component.clone(), Some(outside))
+            }
+            (Target::Component(_), Some(base)) => {
+                let outside = self.outside(owner, base, None, &path, template)?;
+                (owner.component.clone(), Some(outside))
+            }
+            (Target::Component(component), None) => (component, None),
+        };
         let method = Method::from_bytes(method.as_str().as_bytes()).ok()?;
         let fixed = path.is_fixed().then(|| path.expand(&Scope::of(&NULL, &NULL)).ok()).flatten();
-        let fixed = fixed.and_then(|path| uri(&component, &path));
+        let fixed = fixed.and_then(|path| uri(&component, outside.as_ref(), &path));
         Some(Connect {
             component,
+            outside,
             method,
             path,
             fixed,
@@ -272,19 +299,27 @@ impl Binder<'_, '_> {
         }
     }
 
-    /// The component that is called: the owner of the file, or another it was granted.
-    fn target(&mut self, directive: &Node<Directive>) -> Option<ComponentName> {
+    /// Who is asked: the owner of the file, another component it was granted, or a service.
+    fn target(&mut self, directive: &Node<Directive>) -> Option<Target> {
         let owner = self.sources.owner(directive.location())?;
         let Some(node) = directive.specified_argument_by_name("to") else {
-            return Some(owner.component.clone());
+            return Some(Target::Component(owner.component.clone()));
         };
         let name = node.as_str()?;
+        if let Some(service) = self.settings.services.get(name) {
+            return Some(Target::Service(service.clone()));
+        }
         let known = owner.may_call.iter().chain([&owner.component]);
         if let Some(component) = known.clone().find(|component| component.as_str() == name) {
-            return Some(component.clone());
+            return Some(Target::Component(component.clone()));
         }
-        let help = did_you_mean(name, known.map(ComponentName::as_str)).unwrap_or_else(|| {
-            format!("add `{name}` to:  [components.{}.grants] call = […]", owner.component)
+        let names = known.map(ComponentName::as_str).chain(self.settings.services.keys().map(String::as_str));
+        let help = did_you_mean(name, names).unwrap_or_else(|| {
+            format!(
+                "add `{name}` to:  [components.{}.grants] call = […]; a server outside is declared as:  \
+                 [services.{name}] url = \"https://…\"",
+                owner.component
+            )
         });
         self.sources.report(
             node.location(),
@@ -306,9 +341,4 @@ impl Binder<'_, '_> {
             }
         }
     }
-}
-
-/// The URI of a path at a component.
-pub fn uri(component: &ComponentName, path: &str) -> Option<Uri> {
-    Uri::builder().scheme("http").authority(format!("{component}.internal")).path_and_query(path).build().ok()
 }

@@ -9,6 +9,7 @@
 mod bind;
 mod connect;
 mod merge;
+mod outside;
 mod prelude;
 mod print;
 mod public;
@@ -21,15 +22,15 @@ mod unreachable;
 use std::collections::BTreeSet;
 
 use apollo_compiler::parser::Parser;
-use monopod_core::component;
+use monopod_core::component::{self, Limits};
 use monopod_core::diagnostic::Diagnostic;
 use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::outgoing::Place;
 
 use crate::documents::Documents;
 use crate::plan::cache::Cache;
 use crate::schema::Schema;
 use crate::settings::Settings;
-pub(crate) use connect::uri;
 pub(crate) use merge::ROOTS;
 use source::Sources;
 
@@ -44,6 +45,10 @@ pub struct Contribution {
     pub may_call: BTreeSet<ComponentName>,
     /// The topics that are declared.
     pub may_watch: BTreeSet<TopicName>,
+    /// The servers outside it was granted to send requests to.
+    pub may_send: BTreeSet<Place>,
+    /// What its requests to them may use up.
+    pub limits: Limits,
 }
 
 /// Composes one schema. On failure, everything that is wrong, in the order of the

@@ -9,16 +9,17 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use monopod_core::context::Context;
-use monopod_core::invoke::{self, Components};
+use monopod_core::invoke;
 use monopod_core::name::ComponentName;
 use tokio::time::timeout_at;
 
+use super::outside;
 use crate::body;
-use crate::compose::uri;
 use crate::error::{Failure, code};
+use crate::graph::Ports;
 use crate::json::Json;
 use crate::mapping::value::Scope;
-use crate::schema::{Connect, Errors};
+use crate::schema::{Connect, Errors, Outside};
 
 /// The largest answer that is taken from a component, in bytes. The engine bounds bodies
 /// by each component's own limit; this holds whatever is configured there.
@@ -33,6 +34,7 @@ const MAX_FIELD_ERRORS: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Call<'r> {
     component: &'r ComponentName,
+    outside: Option<&'r Outside>,
     method: &'r Method,
     uri: Uri,
     headers: HeaderMap,
@@ -51,14 +53,14 @@ pub struct Reply {
 impl<'r> Call<'r> {
     /// The call of a field with these arguments.
     pub fn new(connect: &'r Connect, scope: &Scope<'_, '_>) -> Result<Self, Failure> {
-        let Connect { component, method, path, fixed, headers, body, .. } = connect;
+        let Connect { component, outside, method, path, fixed, headers, body, .. } = connect;
         let uri = match fixed {
             Some(uri) => uri.clone(),
             None => path
                 .expand(scope)
                 .map_err(|unfit| format!("{} {}.", unfit.expression, unfit.reason))
                 .and_then(|path| {
-                    uri(component, &path).ok_or_else(|| "The arguments are too long for a path.".to_owned())
+                    connect.uri(&path).ok_or_else(|| "The arguments are too long for a path.".to_owned())
                 })
                 .map_err(|message| Failure::new(code::BAD_USER_INPUT, message))?,
         };
@@ -69,7 +71,7 @@ impl<'r> Call<'r> {
         });
         let headers =
             headers.iter().filter_map(|(name, value)| Some((name.clone(), value.expand(scope)?))).collect();
-        Ok(Self { component, method, uri, headers, body })
+        Ok(Self { component, outside: outside.as_ref(), method, uri, headers, body })
     }
 
     /// Whom it asks.
@@ -78,7 +80,7 @@ impl<'r> Call<'r> {
     }
 
     /// Makes the call; an answer whatever its status, or what the client is told.
-    pub async fn send(&self, components: &dyn Components, context: &Context) -> Result<Reply, Failure> {
+    pub async fn send(&self, ports: &Ports, context: &Context) -> Result<Reply, Failure> {
         let mut request = Request::new(monopod_core::full(self.body.clone().unwrap_or_default()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -89,14 +91,20 @@ impl<'r> Call<'r> {
             headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         }
         let exchange = async {
-            let response =
-                components.http(self.component, request, context).await.map_err(Broken::Invocation)?;
+            let response = match self.outside {
+                None => ports.components.http(self.component, request, context).await?,
+                Some(outside) => {
+                    let sent = outside::send(&*ports.outgoing, self.component, outside, request, context);
+                    sent.await.map_err(Broken::Outside)?
+                }
+            };
             let (parts, body) = response.into_parts();
             let body = body::read(body, MAX_ANSWER).await.map_err(Broken::Body)?;
             Ok(Reply { status: parts.status, body })
         };
         match timeout_at(context.deadline.into(), exchange).await {
             Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(Broken::Outside(failure))) => Err(failure),
             Ok(Err(Broken::Invocation(invoke::Error::TimedOut(_)))) | Err(_) => {
                 tracing::warn!(
                     component = %self.component, correlation = %context.correlation,
@@ -111,6 +119,7 @@ impl<'r> Call<'r> {
                 );
                 Err(match broken {
                     Broken::Invocation(error) => failed(&error, context),
+                    Broken::Outside(failure) => failure,
                     Broken::Body(_) => masked(context),
                 })
             }
@@ -123,11 +132,18 @@ pub fn timed_out(context: &Context) -> Failure {
     ours(code::TIMED_OUT, "The service did not answer in time.", context)
 }
 
+/// There is too much to do.
+pub fn overloaded(context: &Context) -> Failure {
+    ours(code::OVERLOADED, "The service has too much to do now; try again.", context)
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     #[error("{0}")]
-    Invocation(invoke::Error),
+    Invocation(#[from] invoke::Error),
+    #[error("{}", .0.message)]
+    Outside(Failure),
     #[error("{0}")]
     Body(body::Error),
 }
@@ -136,9 +152,7 @@ enum Broken {
 /// again may help, and nothing of the reason.
 pub fn failed(error: &invoke::Error, context: &Context) -> Failure {
     match error {
-        invoke::Error::Overloaded { .. } => {
-            ours(code::OVERLOADED, "The service has too much to do now; try again.", context)
-        }
+        invoke::Error::Overloaded { .. } => overloaded(context),
         invoke::Error::CircuitOpen { retry_after, .. } => {
             let text = "The service failed repeatedly and is left alone for a while; try again later.";
             ours(code::UNAVAILABLE, text, context).with("retryAfter", Json::Large(retry_after.as_secs() + 1))
@@ -169,7 +183,10 @@ pub fn judge(
     let Errors { message, extensions } = &connect.errors;
     // Where the schema says what may be told, the component has marked it as public.
     let mut failure = if reply.status.is_client_error() {
-        refusal(reply.status, scope.whole)
+        match connect.outside {
+            None => refusal(reply.status, scope.whole),
+            Some(_) => outside::refusal(reply.status, context),
+        }
     } else {
         tracing::warn!(
             component = %connect.component, correlation = %context.correlation,

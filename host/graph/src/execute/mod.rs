@@ -12,19 +12,21 @@ mod code;
 pub mod complete;
 mod introspect;
 mod level;
+mod outside;
 mod wave;
 
 use apollo_compiler::ast::OperationType;
 use monopod_core::BoxFuture;
 use monopod_core::context::Context;
-use monopod_core::invoke::Components;
 
 use crate::error::{self, Failure};
+use crate::graph::Ports;
 use crate::json::{Json, NULL};
 use crate::mapping::Value;
 use crate::mapping::value::Scope;
 use crate::plan::scan::exceeded;
 use crate::plan::{Field, Kind, Plan, Variables};
+use crate::protocol::Prepared;
 use crate::schema::Schema;
 use complete::{Nulled, Path, Pen, Writer};
 use level::{Level, Need, Parent, gather};
@@ -41,7 +43,19 @@ pub struct Run<'r, 'a> {
     /// For whom, until when.
     pub context: &'r Context,
     /// Who answers.
-    pub components: &'r dyn Components,
+    pub ports: &'r Ports,
+}
+
+impl<'r, 'a> Run<'r, 'a> {
+    /// An operation that may be executed.
+    pub fn new(
+        ports: &'r Ports,
+        schema: &'r Schema,
+        prepared: &'r Prepared<'a>,
+        context: &'r Context,
+    ) -> Self {
+        Self { schema, plan: &prepared.plan, variables: &prepared.variables, context, ports }
+    }
 }
 
 /// More calls than an operation may make; nothing of it can be answered.

@@ -226,12 +226,13 @@ impl<'w> Wave<'w> {
 
     /// Makes all calls at once.
     pub async fn send(&self, run: &Run<'_, '_>) -> Replies {
-        let (components, context) = (run.components, run.context);
+        let (ports, context) = (run.ports, run.context);
+        let components = &*ports.components;
         match (self.calls.as_slice(), self.asks.as_slice()) {
-            ([only], []) => Replies { http: vec![only.send(components, context).await], told: Vec::new() },
+            ([only], []) => Replies { http: vec![only.send(ports, context).await], told: Vec::new() },
             ([], [only]) => Replies { http: Vec::new(), told: vec![only.send(components, context).await] },
             (calls, asks) => {
-                let http = join_all(calls.iter().map(|call| call.send(components, context)));
+                let http = join_all(calls.iter().map(|call| call.send(ports, context)));
                 let told = join_all(asks.iter().map(|ask| ask.send(components, context)));
                 let (http, told) = join(http, told).await;
                 Replies { http, told }

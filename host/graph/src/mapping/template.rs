@@ -75,7 +75,7 @@ impl Types<'_> {
             let at = 0..text.len().min(2);
             return Err(vec![
                 Mistake::new(at, "a path begins with one `/`")
-                    .help("the component is the one whose file this is, or the one named by `to:`"),
+                    .help("it is asked of the component whose file this is, or of `to:`; a server outside has its whole address here, https://…"),
             ]);
         }
         let (path, query) = split_query(text);
@@ -273,6 +273,24 @@ impl Template {
     pub fn is_fixed(&self) -> bool {
         let fixed = |parts: &[Part]| parts.iter().all(|part| matches!(part, Part::Text(_)));
         self.segments.iter().all(|parts| fixed(parts)) && self.query.iter().all(|(_, parts)| fixed(parts))
+    }
+
+    /// The part of the path that every request has, in whole segments.
+    pub fn beginning(&self) -> String {
+        let mut out = String::new();
+        for parts in &self.segments {
+            out.push('/');
+            for part in parts {
+                match part {
+                    Part::Text(text) => out.push_str(text),
+                    Part::Insert(..) => {
+                        out.truncate(out.rfind('/').map_or(0, |end| end + 1));
+                        return out;
+                    }
+                }
+            }
+        }
+        out
     }
 
     /// The path and query for these arguments.

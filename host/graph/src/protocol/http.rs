@@ -16,7 +16,7 @@ use monopod_core::identity::Principal;
 use serde::Deserialize;
 
 use super::accept::{Accepts, Answer, accepts};
-use super::operation::{Params, Prepared, own};
+use super::operation::Params;
 use super::{socket, sse};
 use crate::body;
 use crate::error::{self, Failure, code};
@@ -143,14 +143,11 @@ impl Exchange {
                 .map_err(|failure| vec![failure])
                 .and_then(|params| params.prepare(schema, &self.context));
             body.extend_from_slice(&match prepared {
-                Ok(Prepared { plan, .. }) if plan.kind == OperationType::Subscription => {
+                Ok(prepared) if prepared.plan.kind == OperationType::Subscription => {
                     let text = "A subscription cannot be answered in a list.";
                     error::response(&[Failure::new(code::NOT_STREAMABLE, text)])
                 }
-                Ok(Prepared { plan, variables }) => {
-                    let (context, components) = (&self.context, &*self.inner.components);
-                    Run { schema, plan: &plan, variables: &variables, context, components }.execute().await
-                }
+                Ok(prepared) => Run::new(&self.inner.ports, schema, &prepared, &self.context).execute().await,
                 Err(failures) => error::response(&failures),
             });
         }
@@ -194,11 +191,11 @@ impl Exchange {
         if plan.kind == OperationType::Mutation && *method == Method::GET {
             return self.method_not_allowed("POST", "A mutation is sent with POST.");
         }
-        let Prepared { plan, variables } = match params.prepare_planned(plan, &schema, &self.context) {
+        let prepared = match params.prepare_planned(plan, &schema, &self.context) {
             Ok(prepared) => prepared,
             Err(failures) => return self.refuse(&failures),
         };
-        if plan.kind == OperationType::Subscription {
+        if prepared.plan.kind == OperationType::Subscription {
             if !self.accepts.stream {
                 let text = "A subscription is sent over a WebSocket, or with Accept: text/event-stream.";
                 return self.refuse(&[Failure::new(code::NOT_STREAMABLE, text)]);
@@ -210,20 +207,14 @@ impl Exchange {
                     Err(failure) => return self.refuse(&[failure]),
                 },
             };
-            let (served, variables) = (Arc::clone(&schema), own(variables));
-            let opened = subscribe::open(served, plan, variables, &self.context, &self.inner, after).await;
+            let (served, prepared) = (Arc::clone(&schema), prepared.own());
+            let opened = subscribe::open(served, prepared, &self.context, &self.inner, after).await;
             return match opened {
                 Ok(feed) => sse::stream(feed, &self.context.principal, &schema.settings, &self.inner.stop),
                 Err(failure) => self.refuse(&[failure]),
             };
         }
-        let run = Run {
-            schema: &schema,
-            plan: &plan,
-            variables: &variables,
-            context: &self.context,
-            components: &*self.inner.components,
-        };
+        let run = Run::new(&self.inner.ports, &schema, &prepared, &self.context);
         let body = run.execute().await;
         if self.accepts.answer.is_none() || self.accepts.prefers_stream {
             return sse::single(&body);

@@ -16,6 +16,7 @@ use axum::Router;
 use axum::routing::any;
 
 use crate::graph::Inner;
+pub use operation::Prepared;
 
 /// The route of all protocols.
 pub const PATH: &str = "/graphql";

@@ -133,9 +133,12 @@ fn persisted(extensions: Json<'_>) -> Result<Option<Cow<'_, str>>, Failure> {
     }
 }
 
-/// Variables that outlive the request they came in.
-pub fn own(variables: Variables<'_>) -> Variables<'static> {
-    variables.into_iter().map(|value| value.map(Json::into_owned)).collect()
+impl Prepared<'_> {
+    /// The same, to outlive the request it came in.
+    pub fn own(self) -> Prepared<'static> {
+        let variables = self.variables.into_iter().map(|value| value.map(Json::into_owned)).collect();
+        Prepared { plan: self.plan, variables }
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::message::{self, Close, Incoming, SUBPROTOCOL, Token};
-use super::operation::{Params, Prepared, own};
+use super::operation::Params;
 use super::queue::{Full, Queue, Waiting, queue};
 use super::sse::expiry;
 use crate::error::Failure;
@@ -293,12 +293,12 @@ async fn operate(
 ) -> Result<(), Close> {
     let send = async |text| queue.text(text).await.map_err(|Full| Close::TooSlow);
     let schema = inner.schema.load_full();
-    let Prepared { plan, variables } = match params.prepare(&schema, context) {
+    let prepared = match params.prepare(&schema, context) {
         Ok(prepared) => prepared,
         Err(failures) => return send(message::error(id, &failures)).await,
     };
-    if plan.kind == OperationType::Subscription {
-        let opened = subscribe::open(schema, plan, own(variables), context, inner, None).await;
+    if prepared.plan.kind == OperationType::Subscription {
+        let opened = subscribe::open(schema, prepared.own(), context, inner, None).await;
         let mut feed = match opened {
             Ok(feed) => feed,
             Err(failure) => return send(message::error(id, &[failure])).await,
@@ -312,8 +312,7 @@ async fn operate(
             }
         }
     } else {
-        let components = &*inner.components;
-        let run = Run { schema: &schema, plan: &plan, variables: &variables, context, components };
+        let run = Run::new(&inner.ports, &schema, &prepared, context);
         send(message::next(id, &run.execute().await)).await?;
     }
     send(message::complete(id)).await

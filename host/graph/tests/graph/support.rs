@@ -16,10 +16,11 @@ use monopod_core::identity::{Authenticator, Owner, Principal, Refused, User};
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, Message, Outcome, Timer};
 use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::outgoing::{self, Outgoing};
 use monopod_core::store::{After, Page, Past, Retained};
 use monopod_core::topics::Stored;
 use monopod_core::{Body, BoxFuture, BoxStream, component, resolve};
-use monopod_graph::{Contribution, Graph, Parts, Policy, Schema, Settings, compose};
+use monopod_graph::{Contribution, Graph, Parts, Policy, Schema, Service, Settings, compose};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
@@ -188,6 +189,18 @@ impl Components for Fakes {
     }
 }
 
+/// Nobody is outside; what is asked there is shown in `tests/hostile`.
+struct Nowhere;
+
+impl Outgoing for Nowhere {
+    fn send(
+        &self,
+        _: outgoing::Request,
+    ) -> BoxFuture<'static, Result<::http::Response<Body>, outgoing::Error>> {
+        Box::pin(async { Err(outgoing::Error::Connect("nobody listens".to_owned())) })
+    }
+}
+
 /// Topics in memory.
 pub struct Topics {
     live: broadcast::Sender<Stored>,
@@ -346,12 +359,20 @@ pub fn contribution(name: &str, text: &str) -> Contribution {
         schema: component::Schema { file: format!("{name}/schema.graphql"), text: text.to_owned() },
         may_call: ["storage".parse().unwrap()].into(),
         may_watch: topics.iter().map(|topic| topic.parse().unwrap()).collect(),
+        may_send: ["https://vision.example/v1/".parse().unwrap()].into(),
+        limits: component::Limits::default(),
     }
 }
 
 pub fn settings() -> Settings {
     let policy = Policy { scopes: ["analysis".to_owned()].into() };
-    Settings { policies: [("RequireApiScope".to_owned(), policy)].into(), ..Settings::default() }
+    let service = |url: &str| Service { url: url.to_owned(), headers: Box::default() };
+    let services = [("vision", "https://vision.example/v1"), ("other", "https://other.example")];
+    Settings {
+        policies: [("RequireApiScope".to_owned(), policy)].into(),
+        services: services.into_iter().map(|(name, url)| (name.to_owned(), service(url))).collect(),
+        ..Settings::default()
+    }
 }
 
 pub fn schema(sdl: &str, settings: &Settings) -> Schema {
@@ -410,6 +431,7 @@ pub async fn host_of(
     let shutdown = CancellationToken::new();
     let parts = Parts {
         components: fakes.clone(),
+        outgoing: Arc::new(Nowhere),
         events: topics.clone(),
         authenticator: Arc::new(Issuer),
         shutdown: shutdown.clone(),
