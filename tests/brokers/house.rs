@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::BoxFuture;
+use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::invoke::{Components, Error};
-use monopod_core::message::{Delivery, Message, Outcome, Timer};
+use monopod_core::message::{Delivery, Message, Outcome};
 use monopod_core::name::ComponentName;
 use monopod_core::store::Store;
 use monopod_core::topics::{Place, Selection, Stored, Topics};
 use monopod_core::unit::{Cause, Unit};
-use monopod_core::{Body, BoxFuture};
 use monopod_messaging::broker::{Broker, Kind, Patience, Rabbit, RabbitTopic, Seal};
 use monopod_messaging::{Consumer, Hub, Messaging, Settings};
 use monopod_state::{SqliteStore, Topic, Topology};
@@ -55,19 +55,6 @@ impl Components for Reader {
             done.map_err(|source| Error::Store { component: group, source })?;
             Ok(Outcome::Done)
         })
-    }
-
-    fn http<'a>(
-        &'a self,
-        component: &'a ComponentName,
-        _: http::Request<Body>,
-        _: &'a Context,
-    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>> {
-        Box::pin(async { Err(Error::NotServed(component.clone())) })
-    }
-
-    fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async { Err(Error::NotServed(timer.id.component.clone())) })
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::BoxFuture;
+use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::invoke::{Components, Error};
-use monopod_core::message::{Delivery, Outcome, Timer, TimerId};
+use monopod_core::message::{Outcome, Timer, TimerId};
 use monopod_core::name::ComponentName;
 use monopod_core::store::{Committed, Store};
 use monopod_core::unit::{Cause, Key, MAX_CHANGES, MAX_SCAN, Range, TimerChange, Unit};
-use monopod_core::{Body, BoxFuture};
 use monopod_messaging::{Hub, Settings, TimerOwner, start};
 use monopod_state::{SqliteStore, Topology};
 use monopod_tests::random::Random;
@@ -45,19 +45,6 @@ struct Counting {
 }
 
 impl Components for Counting {
-    fn http<'a>(
-        &'a self,
-        component: &'a ComponentName,
-        _: http::Request<Body>,
-        _: &'a Context,
-    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>> {
-        Box::pin(async move { Err(Error::NotServed(component.clone())) })
-    }
-
-    fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async move { Err(Error::NotServed(delivery.id.group.clone())) })
-    }
-
     fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
         Box::pin(async move {
             let failed = |source| Error::Store { component: name(), source };

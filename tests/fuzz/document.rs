@@ -11,7 +11,6 @@ use monopod_core::context::Context;
 use monopod_core::event::{Event, Events};
 use monopod_core::identity::{Authenticator, Owner, Principal, Refused, User};
 use monopod_core::invoke::{Components, Error};
-use monopod_core::message::{Delivery, Outcome, Timer};
 use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::outgoing::{self, Outgoing};
 use monopod_core::store::{Error as StoreError, Page, Past, Retained};
@@ -56,14 +55,6 @@ impl Components for Rooms {
         const ANSWER: &str = r#"{"pong":"pong","kind":"A","id":7,"name":"\u0000","n":1.5,
             "all":[{"id":"1","n":2},{"id":"2","n":"x"},null],"next":{"id":3}}"#;
         Box::pin(async { Ok(http::Response::new(monopod_core::full(ANSWER))) })
-    }
-
-    fn deliver<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async { Ok(Outcome::Done) })
-    }
-
-    fn fire<'a>(&'a self, _: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async { Ok(Outcome::Done) })
     }
 }
 

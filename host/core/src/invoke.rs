@@ -51,7 +51,7 @@ pub enum Error {
     },
 }
 
-/// The components that run here.
+/// The components that run here. What an implementation leaves out is not served.
 pub trait Components: Send + Sync {
     /// Sends a request to a component and returns its response: after its unit of work is
     /// committed, or, when that has no changes, as soon as the guest has set it. Then the body
@@ -63,7 +63,10 @@ pub trait Components: Send + Sync {
         component: &'a ComponentName,
         request: http::Request<Body>,
         context: &'a Context,
-    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>>;
+    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>> {
+        let _nobody = (request, context);
+        Box::pin(async { Err(Error::NotServed(component.clone())) })
+    }
 
     /// Asks a component for a field of GraphQL on all objects of a level; the answer is there
     /// after its unit of work is committed. An answer that is an error as a whole drops the unit.
@@ -80,8 +83,12 @@ pub trait Components: Send + Sync {
 
     /// Delivers a message. On `Outcome::Done` the unit is committed and the delivery
     /// settled in the same transaction; otherwise the caller records the failure.
-    fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>>;
+    fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
+        Box::pin(async { Err(Error::NotServed(delivery.id.group.clone())) })
+    }
 
     /// Fires a timer; settled as a delivery is.
-    fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>>;
+    fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
+        Box::pin(async { Err(Error::NotServed(timer.id.component.clone())) })
+    }
 }

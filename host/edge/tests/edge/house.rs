@@ -16,7 +16,6 @@ use monopod_core::blob::{Access, Blobs, Error as BlobError, Info, Location, Perm
 use monopod_core::context::Context;
 use monopod_core::identity::Principal;
 use monopod_core::invoke::{Components, Error as InvokeError};
-use monopod_core::message::{Delivery, Outcome, Timer};
 use monopod_core::name::ComponentName;
 use monopod_core::{Body, BoxFuture};
 use monopod_edge::client::{self, Stream};
@@ -286,14 +285,6 @@ impl Components for Behind {
             let content = if path == "/large" { "x".repeat(LARGE) } else { component };
             Ok(response.body(monopod_core::full(content)).unwrap())
         })
-    }
-
-    fn deliver<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Outcome, InvokeError>> {
-        Box::pin(async { Ok(Outcome::Done) })
-    }
-
-    fn fire<'a>(&'a self, _: &'a Timer) -> BoxFuture<'a, Result<Outcome, InvokeError>> {
-        Box::pin(async { Ok(Outcome::Done) })
     }
 }
 

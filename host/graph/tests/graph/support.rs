@@ -14,7 +14,7 @@ use monopod_core::context::{Context, CorrelationId, TraceId};
 use monopod_core::event::{Event, Events};
 use monopod_core::identity::{Authenticator, Owner, Principal, Refused, User};
 use monopod_core::invoke::{Components, Error};
-use monopod_core::message::{Delivery, Message, Outcome, Timer};
+use monopod_core::message::Message;
 use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::outgoing::{self, Outgoing};
 use monopod_core::store::{After, Page, Past, Retained};
@@ -178,14 +178,6 @@ impl Components for Fakes {
         self.asked.lock().unwrap().push((component.to_string(), field.clone()));
         let answer = self.resolver.lock().unwrap().as_ref().map(|resolver| resolver(field));
         Box::pin(async move { answer.ok_or_else(|| Error::NotServed(component.clone())) })
-    }
-
-    fn deliver<'a>(&'a self, _: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async { Ok(Outcome::Done) })
-    }
-
-    fn fire<'a>(&'a self, _: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async { Ok(Outcome::Done) })
     }
 }
 

@@ -16,13 +16,13 @@ mod status;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::BoxFuture;
+use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::invoke::{Components, Error};
-use monopod_core::message::{Delivery, Message, Outcome, Timer};
+use monopod_core::message::{Delivery, Message, Outcome};
 use monopod_core::name::ComponentName;
 use monopod_core::store::{Error as StoreError, Store};
 use monopod_core::unit::{Cause, Unit};
-use monopod_core::{Body, BoxFuture};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -200,19 +200,6 @@ impl Components for Shipper {
                 }
             }
         })
-    }
-
-    fn http<'a>(
-        &'a self,
-        component: &'a ComponentName,
-        _: http::Request<Body>,
-        _: &'a Context,
-    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>> {
-        Box::pin(async { Err(Error::NotServed(component.clone())) })
-    }
-
-    fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(async { Err(Error::NotServed(timer.id.component.clone())) })
     }
 }
 

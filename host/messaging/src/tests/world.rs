@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use monopod_core::context::{Context, CorrelationId, TraceId};
+use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::identity::Owner;
 use monopod_core::invoke::{Components, Error};
 use monopod_core::message::{Delivery, DeliveryId, Message, Outcome, Timer, TimerId};
@@ -15,7 +15,7 @@ use monopod_core::name::{ComponentName, TopicName};
 use monopod_core::store::{Committed, Error as StoreError, Page, Past, Retained, Store, Verdict};
 use monopod_core::topics::Stored;
 use monopod_core::unit::{Key, Range, Record, Unit};
-use monopod_core::{Body, BoxFuture, Millis};
+use monopod_core::{BoxFuture, Millis};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -252,15 +252,6 @@ impl Drop for Running<'_> {
 }
 
 impl Components for World {
-    fn http<'a>(
-        &'a self,
-        component: &'a ComponentName,
-        _: http::Request<Body>,
-        _: &'a Context,
-    ) -> BoxFuture<'a, Result<http::Response<Body>, Error>> {
-        Box::pin(async { Err(Error::NotServed(component.clone())) })
-    }
-
     fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
         Box::pin(async move {
             let key = delivery.message.key.as_ref().map_or(text(delivery), |key| format!("key {key}"));
