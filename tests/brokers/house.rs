@@ -61,6 +61,11 @@ impl Components for Reader {
 impl House {
     /// `topic` has a RabbitMQ behind it, and `reader` consumes it.
     pub fn rabbit(url: String, topic: &str, at: RabbitTopic, attempts: u32) -> Self {
+        Self::patient(url, topic, at, attempts, Patience::default())
+    }
+
+    /// The same, with a patience of its own.
+    pub fn patient(url: String, topic: &str, at: RabbitTopic, attempts: u32, patience: Patience) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (reader, broker): (ComponentName, ComponentName) =
             ("reader".parse().unwrap(), "rabbitmq".parse().unwrap());
@@ -85,7 +90,7 @@ impl House {
             client: "monopod test".into(),
             topics: BTreeMap::from([(topic.parse().unwrap(), at)]),
             seal: Seal::of([7; 32]),
-            patience: Patience::default(),
+            patience,
         };
         let settings = Settings {
             consumers: vec![Consumer { component: reader, concurrency: 8, attempts: 3 }],

@@ -15,7 +15,7 @@ use monopod_tests::services::rabbitmq::RabbitMq;
 use crate::house::House;
 
 /// The shared server: it ends with the last test that uses it.
-fn shared() -> Arc<RabbitMq> {
+pub fn shared() -> Arc<RabbitMq> {
     static SERVER: Mutex<Weak<RabbitMq>> = Mutex::new(Weak::new());
     let mut server = SERVER.lock().unwrap();
     server.upgrade().unwrap_or_else(|| {
@@ -25,7 +25,7 @@ fn shared() -> Arc<RabbitMq> {
     })
 }
 
-fn event(name: &str) -> RabbitTopic {
+pub fn event(name: &str) -> RabbitTopic {
     RabbitTopic {
         exchange: name.to_owned(),
         kind: ExchangeKind::Fanout,
@@ -36,7 +36,7 @@ fn event(name: &str) -> RabbitTopic {
 }
 
 /// Somebody else at the broker.
-async fn stranger(server: &RabbitMq) -> (Connection, Channel) {
+pub async fn stranger(server: &RabbitMq) -> (Connection, Channel) {
     let connection = Connection::connect(&server.url(), ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     (connection, channel)

@@ -13,6 +13,7 @@ pub mod host;
 pub mod kube;
 pub mod nowhere;
 pub mod photo;
+pub mod proxy;
 pub mod puppet;
 pub mod random;
 pub mod release;

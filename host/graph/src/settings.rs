@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use monopod_core::name::TopicName;
 
 use crate::documents::Trusted;
 
@@ -14,6 +15,9 @@ pub struct Settings {
     pub policies: BTreeMap<String, Policy>,
     /// Servers outside that `@connect(to:)` may name.
     pub services: BTreeMap<String, Service>,
+    /// Declared topics that this platform only publishes to: their messages never come back, so
+    /// that nobody can watch them.
+    pub sent_only: BTreeSet<TopicName>,
     /// Whether clients may ask for the schema.
     pub introspection: bool,
     /// The longest document, in bytes.
@@ -80,6 +84,7 @@ impl Default for Settings {
         Self {
             policies: BTreeMap::new(),
             services: BTreeMap::new(),
+            sent_only: BTreeSet::new(),
             introspection: true,
             // Four times the introspection query of GraphiQL, with room for comments.
             max_document: 64 << 10,

@@ -233,10 +233,15 @@ fn graph(
         .policies
         .iter()
         .map(|(name, policy)| (name.clone(), monopod_graph::Policy { scopes: policy.scopes.clone() }));
+    let sent_only = plan.topics.iter().filter_map(|(name, topic)| {
+        let backend = topic.backend.as_ref()?;
+        backend.queue.is_none().then(|| name.clone())
+    });
     let many = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     monopod_graph::Settings {
         policies: policies.collect(),
         services,
+        sent_only: sent_only.collect(),
         introspection: limits.introspection,
         max_document: limits.max_document.as_usize(),
         max_tokens: many(limits.max_tokens),

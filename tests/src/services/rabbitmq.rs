@@ -94,6 +94,11 @@ impl RabbitMq {
         }
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("amqp://127.0.0.1:{}", self.port)

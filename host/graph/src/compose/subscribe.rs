@@ -104,8 +104,14 @@ impl Binder<'_, '_> {
         let node = directive.specified_argument_by_name("topic")?;
         let name = node.as_str()?;
         let owner = self.sources.owner(directive.location())?;
-        if let Some(topic) = owner.may_watch.iter().find(|topic| topic.as_str() == name) {
-            return Some(topic.clone());
+        if let Some(topic) = owner.may_watch.iter().find(|topic| topic.as_str() == name).cloned() {
+            if !self.settings.sent_only.contains(&topic) {
+                return Some(topic);
+            }
+            let message = format!("`{name}` is only published to its broker, so that nobody can watch it");
+            let help = format!("add to [topics.\"{name}\"]:  queue = \"graph.{name}\"");
+            self.sources.report(node.location(), message, Some(help));
+            return None;
         }
         let help = did_you_mean(name, owner.may_watch.iter().map(TopicName::as_str))
             .unwrap_or_else(|| format!("add:  [topics.\"{name}\"]"));

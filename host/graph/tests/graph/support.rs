@@ -344,8 +344,12 @@ impl Authenticator for Issuer {
     }
 }
 
+/// Declared, and only published to its broker.
+const SENT_ONLY: &str = "sent.away";
+
 pub fn contribution(name: &str, text: &str) -> Contribution {
-    let topics = ["analysis.started", "analysis.progress", "analysis.completed", "analysis.failed"];
+    let topics =
+        ["analysis.started", "analysis.progress", "analysis.completed", "analysis.failed", SENT_ONLY];
     Contribution {
         component: name.parse().unwrap(),
         schema: component::Schema { file: format!("{name}/schema.graphql"), text: text.to_owned() },
@@ -363,6 +367,7 @@ pub fn settings() -> Settings {
     Settings {
         policies: [("RequireApiScope".to_owned(), policy)].into(),
         services: services.into_iter().map(|(name, url)| (name.to_owned(), service(url))).collect(),
+        sent_only: [SENT_ONLY.parse().unwrap()].into(),
         ..Settings::default()
     }
 }
