@@ -14,7 +14,7 @@ pub struct Schemas {
 
 impl Schemas {
     pub fn new() -> Self {
-        let policy = Policy { scopes: ["analysis".to_owned()].into() };
+        let policy = Policy { scopes: ["analysis".to_owned()].into(), ..Policy::default() };
         Self {
             settings: Settings {
                 policies: [("RequireApiScope".to_owned(), policy)].into(),

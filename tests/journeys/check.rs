@@ -52,6 +52,24 @@ async fn the_repositorys_platform_file_is_good_and_its_schema_is_printed() {
 }
 
 #[tokio::test]
+async fn a_condition_that_cannot_be_used_and_a_secret_that_is_not_there_are_said_at_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[platform]\nname = \"p\"\n[identity]\ndevelopment = true\n\
+        [policies.Mine]\nallow = \"caller.sub == args.owner\"\n\
+        [policies.Cut]\nallow = \"caller.subject ==\"\n\
+        [services.geo]\nurl = \"https://geo.example\"\nsecrets.authorization = \"geo-token\"\n";
+    std::fs::write(folder.path().join("p.toml"), text).unwrap();
+    monopod(folder.path(), ["check", "p.toml"]).await.refused(
+        64,
+        &[
+            "p.toml:6:9: the condition of policy `Mine` cannot be used: `caller` has no `sub`",
+            "p.toml:8:9: the condition of policy `Cut` cannot be used: Syntax error",
+            "geo-token: the secret `authorization` of service `geo` cannot be read",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_grant_that_a_component_needs_and_has_not_is_named_with_the_line_to_add() {
     let folder = tempfile::tempdir().unwrap();
     let file = Platform::trackunit().with("buckets = [\"sessions\"]\n", "").write(folder.path());

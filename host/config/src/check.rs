@@ -44,6 +44,9 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
         if let Some(scopes) = policy.value.scopes.as_ref().filter(|s| s.value.0.is_empty()) {
             let message = format!("policy `{name}` has no scopes, so that it would admit everybody");
             report.at(scopes.span.clone(), message, Some("write:  scopes = [\"analysis\"]".into()));
+        } else if policy.value.scopes.is_none() && policy.value.allow.is_none() {
+            let message = format!("policy `{name}` asks for nothing, so that it would admit everybody");
+            report.at(policy.key.clone(), message, Some("add:  scopes = [\"analysis\"]".into()));
         }
     }
     for (topic, at) in &raw.topics.value.entries {
@@ -157,6 +160,12 @@ fn admin(raw: &File, report: &mut Report<'_>) {
         if admin.listen.is_none() {
             let message = "[admin] has a `policy` but no `listen` that it could guard".to_owned();
             report.at(policy.key.clone(), message, Some("add:  listen = \"127.0.0.1:9443\"".into()));
+        }
+        let named = raw.policies.value.entries.get(&policy.value);
+        if named.is_some_and(|at| at.value.allow.is_some() || at.value.scopes.is_none()) {
+            let message = format!("[admin] `policy` names `{name}`, which is more than scopes");
+            let help = "name a policy with `scopes` alone: the page has no arguments to look at";
+            report.at(policy.span.clone(), message, Some(help.into()));
         }
         if !policies.contains(&name) && !report.is_broken(&["policies", name]) {
             let message = format!("[admin] `policy` names `{name}`, which no [policies] entry declares");
@@ -348,6 +357,13 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
         _ => plan::Identity::Development,
     };
     let graphql = &raw.graphql.value;
+    let conditions = raw
+        .policies
+        .value
+        .entries
+        .iter()
+        .filter_map(|(name, policy)| Some((name.0.clone(), policy.value.allow.as_ref()?.span.clone())));
+    let conditions = conditions.collect();
     let mut components = BTreeMap::new();
     let mut marks = BTreeMap::new();
     for (name, at) in &raw.components.value.entries {
@@ -385,8 +401,10 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             ))
         })?,
         policies: each(&raw.policies.value, |name, policy| {
-            let scopes = policy.scopes.as_ref()?.value.0.iter().map(|(scope, _)| scope.0.clone()).collect();
-            Some((name.0.clone(), plan::Policy { scopes }))
+            let scopes = policy.scopes.iter().flat_map(|at| at.value.0.iter());
+            let scopes = scopes.map(|(scope, _)| scope.0.clone()).collect();
+            let allow = policy.allow.as_ref().map(|at| at.value.0.clone());
+            Some((name.0.clone(), plan::Policy { scopes, allow }))
         })?,
         graphql: plan::Graphql {
             introspection: graphql.introspection.value,
@@ -425,7 +443,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             ))
         })?,
         components,
-        source: Source { file: file.into(), text: text.into(), marks },
+        source: Source { file: file.into(), text: text.into(), marks, conditions },
     })
 }
 

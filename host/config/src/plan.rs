@@ -115,11 +115,13 @@ pub struct Service {
     pub secrets: BTreeMap<String, PathBuf>,
 }
 
-/// What a token must allow.
+/// What is asked of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// All of these; at least one.
+    /// All of these.
     pub scopes: BTreeSet<String>,
+    /// This condition besides, as written: `graph` compiles it.
+    pub allow: Option<String>,
 }
 
 /// Limits of the GraphQL interface.
@@ -224,6 +226,11 @@ impl Plan {
         let span = self.source.marks.get(component).map(|marks| marks.bundle.clone());
         self.source.at(span, message, help)
     }
+
+    /// A mistake in the condition of a policy, placed there.
+    pub fn about_condition(&self, policy: &str, message: String, help: Option<String>) -> Diagnostic {
+        self.source.at(self.source.conditions.get(policy).cloned(), message, help)
+    }
 }
 
 /// The file behind a plan, for mistakes that come to light later.
@@ -232,6 +239,8 @@ pub(crate) struct Source {
     pub(crate) file: Arc<str>,
     pub(crate) text: Arc<str>,
     pub(crate) marks: BTreeMap<ComponentName, Marks>,
+    /// Where the conditions of policies stand.
+    pub(crate) conditions: BTreeMap<String, Range<usize>>,
 }
 
 /// Where the parts of a component stand.

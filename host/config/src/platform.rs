@@ -13,8 +13,8 @@ use monopod_core::size::Size;
 use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
 use crate::words::{
-    Audience, Below, BrokerName, BrokerUrl, Header, Issuer, Origin, PolicyName, Prefix, Routing, Scope,
-    ServiceUrl, SettingName, Subject, Text, UserName,
+    Audience, Below, BrokerName, BrokerUrl, Condition, Header, Issuer, Origin, PolicyName, Prefix, Routing,
+    Scope, ServiceUrl, SettingName, Subject, Text, UserName,
 };
 
 const MIB: u64 = 1 << 20;
@@ -163,10 +163,13 @@ section! {
 }
 
 section! {
-    /// What a caller's token must allow.
+    /// What is asked of a caller: scopes, a condition, or both.
     struct Policy {
-        /// The scopes it needs, all of them.
-        required scopes "scopes": Set<Scope>, "[\"analysis\"]";
+        /// The scopes its token needs, all of them.
+        optional scopes "scopes": Set<Scope>;
+        /// What must hold of the caller and the field's arguments, in the Common Expression
+        /// Language: `caller.subject == args.owner`.
+        optional allow "allow": Condition;
     }
 }
 

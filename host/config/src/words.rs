@@ -244,6 +244,15 @@ word!(
 );
 
 word!(
+    /// A condition in the Common Expression Language.
+    Condition, example "caller.subject == args.owner", pattern "^.{1,1000}$", |text| {
+        (!text.trim().is_empty() && text.len() <= 1_000).then_some(()).ok_or_else(|| {
+            format!("`{text}` is not a condition: write it on one line, for example \"caller.subject == args.owner\"")
+        })
+    }
+);
+
+word!(
     /// A policy, as `@policy` in a schema names it.
     PolicyName, example "RequireApiScope", pattern "^[A-Za-z][A-Za-z0-9_.-]{0,62}$", |text| {
         let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');

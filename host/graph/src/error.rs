@@ -35,7 +35,7 @@ pub mod code {
         /// Who asks is not known, or no longer.
         UNAUTHENTICATED = "UNAUTHENTICATED", "Get a token, or a new one.";
         /// Who asks may not.
-        FORBIDDEN = "FORBIDDEN", "Get a token with the scopes in `extensions.missingScopes`.";
+        FORBIDDEN = "FORBIDDEN", "Get a token with the scopes in `extensions.missingScopes`; where it is empty no scope would help.";
         /// A component found the fields of the input wrong; `extensions.errors` has them.
         UNPROCESSABLE = "UNPROCESSABLE", "Mend the fields in `extensions.errors`.";
         /// A component knows no such thing.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use apollo_compiler::schema::ExtendedType;
 
-use crate::schema::{Connect, FieldInfo, Resolver, Rule, Schema};
+use crate::schema::{Connect, FieldInfo, Needed, Resolver, Rule, Schema};
 
 /// What is known of a field that clients can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +96,10 @@ fn how(connect: &Connect) -> String {
 
 /// The demands of a rule as people write them.
 fn rights(rule: &Rule) -> Vec<String> {
-    let all = |scopes: &Vec<String>| if scopes.is_empty() { "login".to_owned() } else { scopes.join(" ") };
+    let all = |needed: &Needed| {
+        let conditions = needed.conditions.iter().map(ToString::to_string);
+        let words: Vec<String> = needed.scopes.iter().cloned().chain(conditions).collect();
+        if words.is_empty() { "login".to_owned() } else { words.join(" ") }
+    };
     rule.demands.iter().map(|any| any.iter().map(all).collect::<Vec<_>>().join(" | ")).collect()
 }

@@ -17,10 +17,12 @@ use monopod_core::outgoing::Place;
 use monopod_core::size::Size;
 
 use crate::documents::Documents;
+use crate::json::Json;
 use crate::mapping::Value;
 use crate::mapping::check::{Filter, Tests};
 use crate::mapping::template::{Header, Template};
 use crate::plan::cache::Cache;
+use crate::policy::Condition;
 use crate::settings::Settings;
 
 /// A composed schema, ready to be served.
@@ -201,9 +203,16 @@ pub(crate) struct Since {
 /// What is asked of a caller before a field is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Rule {
-    /// All must hold. Each is a list of alternatives, each of which is a list of scopes
-    /// that are needed together; an alternative without scopes asks only who it is.
-    pub demands: Vec<Vec<Vec<String>>>,
+    /// All must hold. Each is a list of alternatives, each of which is what is needed together;
+    /// an alternative that needs nothing asks only who it is.
+    pub demands: Vec<Vec<Needed>>,
+}
+
+/// What is needed together: scopes of the token, and what policies say besides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Needed {
+    pub scopes: Vec<String>,
+    pub conditions: Vec<Arc<Condition>>,
 }
 
 /// Why a rule refuses somebody.
@@ -216,24 +225,40 @@ pub(crate) enum Denied {
 }
 
 impl Rule {
-    /// Holds the rule against a caller.
-    pub fn check(&self, principal: &Principal) -> Result<(), Denied> {
+    /// Holds the rule against a caller who asks with these arguments.
+    pub fn check(&self, principal: &Principal, arguments: &Json<'_>) -> Result<(), Denied> {
         if matches!(principal, Principal::Anonymous) {
             return Err(Denied::Anonymous);
         }
         let held = principal.scopes();
         for demand in &self.demands {
-            let missing = demand.iter().map(|scopes| {
-                scopes.iter().filter(|scope| !held.contains(scope)).cloned().collect::<Vec<_>>()
-            });
-            match missing.min_by_key(Vec::len) {
-                Some(missing) if missing.is_empty() => {}
-                Some(missing) => return Err(Denied::Missing(missing)),
-                // No alternative at all: nobody may.
-                None => return Err(Denied::Missing(Vec::new())),
+            // No alternative at all: nobody may.
+            let mut closest: Option<Vec<String>> = None;
+            let mut passed = false;
+            for needed in demand {
+                let missing: Vec<String> =
+                    needed.scopes.iter().filter(|scope| !held.contains(scope)).cloned().collect();
+                let holds = |condition: &Arc<Condition>| condition.holds(principal, arguments);
+                if missing.is_empty() && needed.conditions.iter().all(holds) {
+                    passed = true;
+                    break;
+                }
+                // Where only a condition fails no scope would help.
+                if !missing.is_empty() && closest.as_ref().is_none_or(|known| missing.len() < known.len()) {
+                    closest = Some(missing);
+                }
+            }
+            if !passed {
+                return Err(Denied::Missing(closest.unwrap_or_default()));
             }
         }
         Ok(())
+    }
+
+    /// Whether a condition of it looks at arguments.
+    pub fn looks_at_arguments(&self) -> bool {
+        let conditions = self.demands.iter().flatten().flat_map(|needed| &needed.conditions);
+        conditions.into_iter().any(|condition| condition.arguments().next().is_some())
     }
 }
 
@@ -281,30 +306,33 @@ mod tests {
     }
 
     fn rule(demands: &[&[&[&str]]]) -> Rule {
-        let scopes = |all: &&[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+        let scopes = |all: &&[&str]| Needed {
+            scopes: all.iter().map(|s| (*s).to_owned()).collect(),
+            conditions: Vec::new(),
+        };
         Rule { demands: demands.iter().map(|any| any.iter().map(scopes).collect()).collect() }
     }
 
     #[test]
     fn a_rule_needs_all_demands_and_of_each_one_alternative() {
         let either = rule(&[&[&["a", "b"], &["c"]]]);
-        assert_eq!(either.check(&Principal::Anonymous), Err(Denied::Anonymous));
-        assert_eq!(either.check(&user(&["a", "b"])), Ok(()));
-        assert_eq!(either.check(&user(&["c"])), Ok(()));
-        assert_eq!(either.check(&user(&["a"])), Err(Denied::Missing(vec!["b".into()])));
+        assert_eq!(either.check(&Principal::Anonymous, &Json::Null), Err(Denied::Anonymous));
+        assert_eq!(either.check(&user(&["a", "b"]), &Json::Null), Ok(()));
+        assert_eq!(either.check(&user(&["c"]), &Json::Null), Ok(()));
+        assert_eq!(either.check(&user(&["a"]), &Json::Null), Err(Denied::Missing(vec!["b".into()])));
         let both = rule(&[&[&["a"]], &[&["b"]]]);
-        assert_eq!(both.check(&user(&["a"])), Err(Denied::Missing(vec!["b".into()])));
-        assert_eq!(both.check(&user(&["b", "a"])), Ok(()));
+        assert_eq!(both.check(&user(&["a"]), &Json::Null), Err(Denied::Missing(vec!["b".into()])));
+        assert_eq!(both.check(&user(&["b", "a"]), &Json::Null), Ok(()));
         let known = rule(&[&[&[]]]);
-        assert_eq!(known.check(&user(&[])), Ok(()));
-        assert_eq!(known.check(&Principal::Anonymous), Err(Denied::Anonymous));
-        assert!(rule(&[&[]]).check(&user(&["a"])).is_err());
+        assert_eq!(known.check(&user(&[]), &Json::Null), Ok(()));
+        assert_eq!(known.check(&Principal::Anonymous, &Json::Null), Err(Denied::Anonymous));
+        assert!(rule(&[&[]]).check(&user(&["a"]), &Json::Null).is_err());
     }
 
     #[test]
     fn the_owner_of_events_has_no_rights_of_a_user() {
         let owner = Principal::Owner(Owner { issuer: "i".into(), subject: "s".into() });
-        assert!(rule(&[&[&["a"]]]).check(&owner).is_err());
-        assert!(rule(&[&[&["a"]]]).check(&Principal::System).is_err());
+        assert!(rule(&[&[&["a"]]]).check(&owner, &Json::Null).is_err());
+        assert!(rule(&[&[&["a"]]]).check(&Principal::System, &Json::Null).is_err());
     }
 }

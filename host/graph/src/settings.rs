@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use monopod_core::name::TopicName;
 
 use crate::documents::Trusted;
+use crate::policy::Policy;
 
 /// Settings of the GraphQL front.
 #[derive(Debug, Clone)]
@@ -61,13 +62,6 @@ pub struct Settings {
     pub timeout: Duration,
     /// Operations whose plan is kept.
     pub cached_plans: usize,
-}
-
-/// What a `@policy` name asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// All of these must be in the token.
-    pub scopes: BTreeSet<String>,
 }
 
 /// A server outside, by a name: its address and what it is told are the platform's business.

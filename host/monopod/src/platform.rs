@@ -49,10 +49,11 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
         .unwrap_or_default();
     let documents = documents(&plan, &mut mistakes);
     let services = services(&plan, &mut mistakes);
+    let policies = policies(&plan, &mut mistakes);
     let contributions = contributions(&plan, &opened);
     let mut schema = None;
     if !contributions.is_empty() {
-        match monopod_graph::compose(&contributions, &graph(&plan, documents, services)) {
+        match monopod_graph::compose(&contributions, &graph(&plan, documents, services, policies)) {
             Ok(composed) => schema = Some(composed),
             Err(found) => mistakes.extend(found),
         }
@@ -177,6 +178,25 @@ fn documents(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> monopod_graph::Trus
     trusted
 }
 
+/// What `@policy` may name, with conditions compiled.
+fn policies(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, monopod_graph::Policy> {
+    let mut policies = BTreeMap::new();
+    for (name, policy) in &plan.policies {
+        let compiled = policy.allow.as_deref().map(monopod_graph::Condition::new).transpose();
+        let condition = compiled.unwrap_or_else(|why| {
+            let help =
+                "write it in the Common Expression Language, for example \"caller.subject == args.owner\"";
+            let message = format!("the condition of policy `{name}` cannot be used: {why}");
+            mistakes.push(plan.about_condition(name, message, Some(help.to_owned())));
+            None
+        });
+        let policy =
+            monopod_graph::Policy { scopes: policy.scopes.clone(), condition: condition.map(Arc::new) };
+        policies.insert(name.clone(), policy);
+    }
+    policies
+}
+
 /// The servers outside that schemas may name, with their secrets read: a secret that is not
 /// there is a mistake now, and not a failing field later.
 fn services(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, monopod_graph::Service> {
@@ -227,19 +247,16 @@ fn graph(
     plan: &Plan,
     documents: monopod_graph::Trusted,
     services: BTreeMap<String, monopod_graph::Service>,
+    policies: BTreeMap<String, monopod_graph::Policy>,
 ) -> monopod_graph::Settings {
     let limits = &plan.graphql;
-    let policies = plan
-        .policies
-        .iter()
-        .map(|(name, policy)| (name.clone(), monopod_graph::Policy { scopes: policy.scopes.clone() }));
     let sent_only = plan.topics.iter().filter_map(|(name, topic)| {
         let backend = topic.backend.as_ref()?;
         backend.queue.is_none().then(|| name.clone())
     });
     let many = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     monopod_graph::Settings {
-        policies: policies.collect(),
+        policies,
         services,
         sent_only: sent_only.collect(),
         introspection: limits.introspection,

@@ -84,22 +84,27 @@ fn key(object: &ObjectType) -> Vec<String> {
     fields.split([' ', ',', '\n', '\t']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// A field whose request is made from others is as guarded as those: who may not see a value
-/// must not learn it from what it leads to.
+/// A field whose request is made from others is as guarded as those, and as those that they are
+/// made from: who may not see a value must not learn it from what it leads to.
 fn inherit(types: &mut HashMap<String, TypeInfo>) {
     for info in types.values_mut() {
-        let rules: HashMap<String, Arc<Rule>> = info
-            .fields
-            .iter()
-            .filter_map(|(name, field)| Some((name.clone(), Arc::clone(field.rule.as_ref()?))))
-            .collect();
-        for (name, field) in &mut info.fields {
-            let Some(resolver) = field.resolver.clone() else { continue };
-            for needed in resolver.needs().iter().filter(|needed| ***needed != **name) {
-                let Some(more) = rules.get(&**needed) else { continue };
-                let mut rule = field.rule.as_deref().cloned().unwrap_or_default();
-                rule.demands.extend(more.demands.iter().cloned());
-                field.rule = Some(Arc::new(rule));
+        let mut inherited = Vec::new();
+        for name in info.fields.keys() {
+            let (mut open, mut seen) = (vec![name.as_str()], BTreeSet::from([name.as_str()]));
+            let mut rule = Rule::default();
+            while let Some(here) = open.pop() {
+                let Some(field) = info.fields.get(here) else { continue };
+                rule.demands.extend(field.rule.iter().flat_map(|rule| rule.demands.iter().cloned()));
+                let needs = field.resolver.iter().flat_map(|resolver| resolver.needs());
+                open.extend(needs.map(|needed| &**needed).filter(|needed| seen.insert(needed)));
+            }
+            if !rule.demands.is_empty() {
+                inherited.push((name.clone(), Arc::new(rule)));
+            }
+        }
+        for (name, rule) in inherited {
+            if let Some(field) = info.fields.get_mut(&name) {
+                field.rule = Some(rule);
             }
         }
     }
@@ -128,6 +133,7 @@ impl Binder<'_, '_> {
                 .iter()
                 .chain(above.iter().flat_map(|interface| interface.directives.iter()))
                 .map(|each| &each.node),
+            None,
             self.settings,
             self.sources,
         );
@@ -204,7 +210,7 @@ impl Binder<'_, '_> {
         let block = self.merged.block_rules.get(&(object.name.to_string(), field.name.to_string()));
         let inherited = inherited.flat_map(|above| above.directives.iter());
         let all = field.directives.iter().chain(block.into_iter().flatten()).chain(inherited);
-        let rule = rules::rule(all, self.settings, self.sources).map(Arc::new);
+        let rule = rules::rule(all, Some(field), self.settings, self.sources).map(Arc::new);
         let cost = field.directives.get("cost").and_then(|cost| self.weight(cost));
         let size = field.directives.get("listSize").and_then(|size| self.size(field, size));
         let mut connects = field.directives.get_all("connect");

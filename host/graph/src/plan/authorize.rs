@@ -4,7 +4,7 @@
 
 use monopod_core::identity::Principal;
 
-use super::{Field, Kind, Output, Plan, Shape, Variables};
+use super::{Field, Kind, Output, Plan, Shape, Variables, arguments};
 use crate::error::{Failure, code};
 use crate::json::Json;
 use crate::schema::Denied;
@@ -20,14 +20,28 @@ pub fn authorize(plan: &Plan, variables: &Variables<'_>, principal: &Principal) 
 fn fields(fields: &[Field], variables: &Variables<'_>, principal: &Principal) -> Result<(), Failure> {
     // What is left out by @skip or @include is not asked for.
     for field in fields.iter().filter(|field| field.include.holds(variables)) {
-        for rule in &field.rules {
-            rule.check(principal).map_err(|denied| refusal(field, denied))?;
+        if !field.rules.is_empty() {
+            let arguments = asked_with(field, variables)?;
+            for rule in &field.rules {
+                rule.check(principal, &arguments).map_err(|denied| refusal(field, denied))?;
+            }
         }
         if let Kind::Mapped(output) | Kind::Resolved { output, .. } = &field.kind {
             nested(output, variables, principal)?;
         }
     }
     Ok(())
+}
+
+/// The field's arguments, if a rule looks at them.
+fn asked_with<'a>(field: &Field, variables: &Variables<'a>) -> Result<Json<'a>, Failure> {
+    match &field.kind {
+        Kind::Resolved { arguments, .. } if field.rules.iter().any(|rule| rule.looks_at_arguments()) => {
+            arguments::resolve(arguments, variables)
+                .map_err(|message| Failure::new(code::BAD_USER_INPUT, message).at(field.place))
+        }
+        _ => Ok(Json::Null),
+    }
 }
 
 fn nested(output: &Output, variables: &Variables<'_>, principal: &Principal) -> Result<(), Failure> {

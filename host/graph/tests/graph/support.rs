@@ -20,7 +20,7 @@ use monopod_core::outgoing::{self, Outgoing};
 use monopod_core::store::{After, Page, Past, Retained};
 use monopod_core::topics::Stored;
 use monopod_core::{Body, BoxFuture, BoxStream, component, resolve};
-use monopod_graph::{Contribution, Graph, Parts, Policy, Schema, Service, Settings, compose};
+use monopod_graph::{Condition, Contribution, Graph, Parts, Policy, Schema, Service, Settings, compose};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
@@ -361,11 +361,13 @@ pub fn contribution(name: &str, text: &str) -> Contribution {
 }
 
 pub fn settings() -> Settings {
-    let policy = Policy { scopes: ["analysis".to_owned()].into() };
+    let policy = Policy { scopes: ["analysis".to_owned()].into(), condition: None };
+    let mine = Condition::new("caller.subject == args.owner || 'admin' in caller.scopes").unwrap();
+    let mine = Policy { condition: Some(Arc::new(mine)), ..Policy::default() };
     let service = |url: &str| Service { url: url.to_owned(), headers: Box::default() };
     let services = [("vision", "https://vision.example/v1"), ("other", "https://other.example")];
     Settings {
-        policies: [("RequireApiScope".to_owned(), policy)].into(),
+        policies: [("RequireApiScope".to_owned(), policy), ("Mine".to_owned(), mine)].into(),
         services: services.into_iter().map(|(name, url)| (name.to_owned(), service(url))).collect(),
         sent_only: [SENT_ONLY.parse().unwrap()].into(),
         ..Settings::default()
