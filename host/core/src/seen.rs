@@ -27,6 +27,8 @@ pub struct Platform {
     pub state: State,
     /// Who consumes messages, by name.
     pub consumers: Vec<Consumer>,
+    /// The brokers behind its topics, by name.
+    pub brokers: Vec<Broker>,
     /// Its timers.
     pub timers: Attempts,
     /// Subscriptions open now.
@@ -223,6 +225,46 @@ pub struct Consumer {
     pub lag: u64,
     /// How long the oldest that may be handled now has been waiting.
     pub oldest: Option<Duration>,
+}
+
+/// A broker behind topics. All counts are since the start.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// Its name.
+    pub name: ComponentName,
+    /// The lines to it: one for each direction that is used.
+    pub lines: Vec<Line>,
+    /// Messages by what became of them, in the order of [`Broker::OUTCOMES`].
+    pub messages: [u64; 5],
+    /// Messages that wait to be sent, as far as known.
+    pub waiting: u64,
+    /// How long the oldest of them has been waiting.
+    pub oldest: Option<Duration>,
+}
+
+impl Broker {
+    /// What becomes of messages: confirmed by the broker, refused or given back by it, handed
+    /// over by it and kept, those of them that came again, and put aside there.
+    pub const OUTCOMES: [&str; 5] = ["confirmed", "refused", "taken", "redelivered", "put-aside"];
+}
+
+/// A line to a broker.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Which way: `giving` or `taking`.
+    pub side: &'static str,
+    /// One of [`Line::STATES`].
+    pub state: &'static str,
+    /// How long it has been so.
+    pub since: Duration,
+    /// What is wrong.
+    pub why: Option<String>,
+}
+
+impl Line {
+    /// It holds; it holds and the broker takes nothing; it cannot be reached; what is there is
+    /// not what the platform file says.
+    pub const STATES: [&str; 4] = ["up", "blocked", "away", "wrong"];
 }
 
 /// Attempts to handle messages or timers, since the start.

@@ -1,10 +1,11 @@
 //! Puts together what the rooms count: the figures behind `/admin`, `/metrics`, `monopod ps`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use monopod_core::seen::{self, Attempts, Platform, Source};
 use monopod_engine::Engine;
+use monopod_messaging::broker::{self, BrokerStatus};
 use monopod_messaging::{Counters, Messaging};
 use monopod_state::SqliteStore;
 
@@ -45,9 +46,25 @@ impl Source for Rooms {
                 log: stats.log_pages * PAGE,
             },
             consumers: consumers.collect(),
+            brokers: self.messaging.brokers().into_iter().map(broker).collect(),
             timers: attempts(timers.counters, timers.in_flight),
             watchers: self.messaging.watchers(),
         }
+    }
+}
+
+fn broker(status: BrokerStatus) -> seen::Broker {
+    let BrokerStatus { name, lines, sent, refused, taken, redelivered, put_aside, waiting, oldest } = status;
+    let line = |(side, line, since): (broker::Side, broker::Line, Duration)| {
+        let (state, why) = line.said();
+        seen::Line { side: side.name(), state, since, why: why.map(str::to_owned) }
+    };
+    seen::Broker {
+        name,
+        lines: lines.into_iter().map(line).collect(),
+        messages: [sent, refused, taken, redelivered, put_aside],
+        waiting,
+        oldest,
     }
 }
 

@@ -145,6 +145,14 @@ metrics! {
         = |p, _s| p.consumers.iter().map(|c| (vec![c.component.to_string()], Value::Number(c.lag as f64))).collect();
     "monopod_lag_seconds" Gauge "s" ["component"] "How long the oldest message that may be handled has been waiting."
         = |p, _s| p.consumers.iter().map(|c| (vec![c.component.to_string()], Value::Number(c.oldest.unwrap_or_default().as_secs_f64()))).collect();
+    "monopod_broker_line" Gauge "" ["broker", "side", "state"] "1 for the state the line is in, giving or taking: up, blocked (the broker takes nothing), away, wrong (not as the platform file says)."
+        = |p, _s| p.brokers.iter().flat_map(lines).collect();
+    "monopod_broker_messages_total" Counter "" ["broker", "outcome"] "Messages by what became of them: confirmed by the broker, refused or given back by it; taken from it and kept, redelivered (those of them that came again), put-aside (never to be kept)."
+        = |p, _s| p.brokers.iter().flat_map(outcomes).collect();
+    "monopod_broker_lag" Gauge "" ["broker"] "Messages that wait to be sent to the broker, as far as known."
+        = |p, _s| p.brokers.iter().map(|b| (vec![b.name.to_string()], Value::Number(b.waiting as f64))).collect();
+    "monopod_broker_lag_seconds" Gauge "s" ["broker"] "How long the oldest message has been waiting for the broker's confirmation."
+        = |p, _s| p.brokers.iter().map(|b| (vec![b.name.to_string()], Value::Number(b.oldest.unwrap_or_default().as_secs_f64()))).collect();
     "monopod_timers_total" Counter "" ["outcome"] "Attempts to fire a timer, by outcome as for deliveries."
         = |p, _s| attempts(&p.timers, None);
     "monopod_timers_running" Gauge "" [] "Timers being fired." = |p, _s| count(p.timers.in_flight);
@@ -191,6 +199,20 @@ fn each(
     points
 }
 
+fn lines(broker: &seen::Broker) -> Points {
+    let of = |line: &seen::Line, state: &str| {
+        let labels = [broker.name.as_str(), line.side, state].map(str::to_owned);
+        (labels.into(), Value::Number(f64::from(u8::from(line.state == state))))
+    };
+    broker.lines.iter().flat_map(|line| seen::Line::STATES.map(|state| of(line, state))).collect()
+}
+
+fn outcomes(broker: &seen::Broker) -> Points {
+    let each = seen::Broker::OUTCOMES.iter().zip(broker.messages);
+    each.map(|(outcome, n)| (vec![broker.name.to_string(), (*outcome).to_owned()], Value::Number(n as f64)))
+        .collect()
+}
+
 fn attempts(attempts: &Attempts, component: Option<&str>) -> Points {
     [
         ("done", attempts.done),
@@ -222,6 +244,41 @@ fn times(histogram: &Histogram) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_has_a_series_for_each_state_of_each_line_and_for_each_outcome() {
+        let line = |side, state| seen::Line { side, state, since: Duration::ZERO, why: None };
+        let broker = seen::Broker {
+            name: "rabbitmq".parse().unwrap(),
+            lines: vec![line("giving", "blocked"), line("taking", "up")],
+            messages: [1, 2, 3, 4, 5],
+            waiting: 6,
+            oldest: Some(Duration::from_secs(7)),
+        };
+        let platform = Platform { brokers: vec![broker], ..Platform::default() };
+        let mut said = Vec::new();
+        for family in collect(&platform, Process::default()) {
+            for point in &family.points {
+                if let Value::Number(n) = point.value
+                    && family.metric.name.starts_with("monopod_broker_")
+                    && n > 0.0
+                {
+                    said.push(format!("{} {} {n}", family.metric.name, point.labels.join(" ")));
+                }
+            }
+        }
+        let expected = "\
+monopod_broker_line rabbitmq giving blocked 1
+monopod_broker_line rabbitmq taking up 1
+monopod_broker_messages_total rabbitmq confirmed 1
+monopod_broker_messages_total rabbitmq refused 2
+monopod_broker_messages_total rabbitmq taken 3
+monopod_broker_messages_total rabbitmq redelivered 4
+monopod_broker_messages_total rabbitmq put-aside 5
+monopod_broker_lag rabbitmq 6
+monopod_broker_lag_seconds rabbitmq 7";
+        assert_eq!(said.join("\n"), expected);
+    }
 
     #[test]
     fn names_and_labels_are_those_that_prometheus_takes() {

@@ -37,6 +37,38 @@ pub struct Status {
     pub state: State,
     /// Its messages and timers.
     pub messages: Messages,
+    /// The brokers behind its topics, by name.
+    pub brokers: Vec<Broker>,
+}
+
+/// A broker. All counts are since the start.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Broker {
+    /// Its name.
+    pub name: String,
+    /// The lines to it: one for each direction that is used.
+    pub lines: Vec<Line>,
+    /// Messages that it has confirmed.
+    pub sent: u64,
+    /// Messages that it handed over and that were kept.
+    pub taken: u64,
+    /// Messages that wait to be sent.
+    pub waiting: u64,
+    /// How long the oldest of them has been waiting.
+    pub oldest: Option<f64>,
+}
+
+/// A line to a broker.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Line {
+    /// `giving` or `taking`.
+    pub side: String,
+    /// `up`, `blocked`, `away` or `wrong`.
+    pub state: String,
+    /// How long it has been so.
+    pub since: f64,
+    /// What is wrong.
+    pub why: Option<String>,
 }
 
 /// A component.
@@ -206,6 +238,25 @@ fn status(now: &Platform, then: &Platform, window: Duration, process: Process, b
             dead_letters: now.state.dead_letters,
             watchers: now.watchers,
         },
+        brokers: now.brokers.iter().map(broker).collect(),
+    }
+}
+
+fn broker(now: &seen::Broker) -> Broker {
+    let line = |line: &seen::Line| Line {
+        side: line.side.to_owned(),
+        state: line.state.to_owned(),
+        since: line.since.as_secs_f64(),
+        why: line.why.clone(),
+    };
+    let [sent, _, taken, ..] = now.messages;
+    Broker {
+        name: now.name.to_string(),
+        lines: now.lines.iter().map(line).collect(),
+        sent,
+        taken,
+        waiting: now.waiting,
+        oldest: now.oldest.map(|oldest| oldest.as_secs_f64()),
     }
 }
 

@@ -122,6 +122,18 @@ fn facts(status: &Status) -> Vec<String> {
         n => format!("{ODD}dead letters {}{ODD:#}", grouped(n)),
     });
     say("messages", facts);
+    for broker in &status.brokers {
+        let mut facts = vec![broker.name.clone()];
+        facts.extend(broker.lines.iter().map(|line| match &line.why {
+            None => format!("{} {} {}", line.side, line.state, time(line.since)),
+            Some(why) => format!("{BAD}{} {} {}{BAD:#}: {why}", line.side, line.state, time(line.since)),
+        }));
+        facts.push(format!("sent {}", grouped(broker.sent)));
+        facts.push(format!("taken {}", grouped(broker.taken)));
+        facts.push(format!("waiting {}", grouped(broker.waiting)));
+        facts.extend(broker.oldest.map(|oldest| format!("oldest {}", time(oldest))));
+        say("broker", facts);
+    }
     for c in &status.components {
         let words = |counts: &[crate::status::Count]| -> Vec<String> {
             counts.iter().map(|count| format!("{} ×{}", count.name, grouped(count.count))).collect()
@@ -184,7 +196,7 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Count, Messages, State};
+    use crate::status::{Broker, Count, Line, Messages, State};
 
     #[test]
     fn figures_are_written_as_people_read_them() {
@@ -244,6 +256,22 @@ mod tests {
             components: vec![good, bad],
             state: State { units_per_second: 8_120.0, units_per_fsync: Some(31.0), ..State::default() },
             messages: Messages { dead_letters: 1, ..Messages::default() },
+            brokers: vec![Broker {
+                name: "rabbitmq".into(),
+                lines: vec![
+                    Line {
+                        side: "giving".into(),
+                        state: "blocked".into(),
+                        since: 4.0,
+                        why: Some("low on disk".into()),
+                    },
+                    Line { side: "taking".into(), state: "up".into(), since: 90.0, why: None },
+                ],
+                sent: 1_234,
+                taken: 5,
+                waiting: 3,
+                oldest: Some(4.0),
+            }],
             ..Status::default()
         };
         let text = anstream::adapter::strip_str(&lines(&status).join("\n")).to_string();
@@ -255,6 +283,7 @@ vision-adapter  1.2.0    open 12s     41.2    2  0.4ms  1.9ms   3%  2.0 MB  1+3/
 platform  tu · up 1m30s · 0 B · 0% CPU · figures of the last 1m00s
 state     8,120 units/s · 31.0 per fsync · queue 0 · log 0 B
 messages  0.0/s · lag 0 · timers 0.0/s · subscriptions 0 · dead letters 1
+broker    rabbitmq · giving blocked 4.0s: low on disk · taking up 1m30s · sent 1,234 · taken 5 · waiting 3 · oldest 4.0s
 errors    vision-adapter: trapped ×2
 limits    vision-adapter: memory ×1,000 · see docs/limits.md";
         assert_eq!(text, expected);

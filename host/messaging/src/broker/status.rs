@@ -26,6 +26,18 @@ pub enum Line {
     Blocked(String),
 }
 
+impl Line {
+    /// As metrics call it, and what is wrong.
+    pub fn said(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Up => ("up", None),
+            Self::Blocked(why) => ("blocked", Some(why)),
+            Self::Away(why) => ("away", Some(why)),
+            Self::Wrong(why) => ("wrong", Some(why)),
+        }
+    }
+}
+
 /// Which way a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
