@@ -113,8 +113,13 @@ pub struct Host {
 impl Host {
     /// Waits until it serves, and returns its address. Panics with the log if it does not.
     pub async fn serving(&mut self) -> String {
+        self.served().await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same, or why it does not serve.
+    pub async fn served(&mut self) -> Result<String, String> {
         if let Some(url) = &self.url {
-            return url.clone();
+            return Ok(url.clone());
         }
         let served = tokio::time::timeout(START, async {
             let mut url = None;
@@ -132,9 +137,9 @@ impl Host {
             None
         });
         match served.await {
-            Ok(Some(url)) => self.url.insert(url).clone(),
-            Ok(None) => panic!("the host did not start:\n{}", self.setup.last_log()),
-            Err(_) => panic!("the host did not start within {START:?}:\n{}", self.setup.last_log()),
+            Ok(Some(url)) => Ok(self.url.insert(url).clone()),
+            Ok(None) => Err(format!("the host did not start:\n{}", self.setup.last_log())),
+            Err(_) => Err(format!("the host did not start within {START:?}:\n{}", self.setup.last_log())),
         }
     }
 

@@ -174,8 +174,8 @@ impl Answering {
         if let Poll::Ready(ended) = Pin::new(&mut self.run).poll(cx) {
             return Poll::Ready(Known::Ended(ended));
         }
-        if self.response.is_none() {
-            // An end that is dropped is that of a guest that has ended, or will.
+        // An end that is dropped is that of a guest that has ended, or will: asked once, not again.
+        if self.response.is_none() && !self.set.is_terminated() {
             if let Poll::Ready(Ok(set)) = Pin::new(&mut self.set).poll(cx) {
                 self.response = Some(set);
             }
@@ -205,6 +205,7 @@ impl Answering {
     async fn whole(&mut self) -> wasmtime::Result<http::Response<Body>> {
         let set = match self.response.take() {
             Some(set) => set,
+            None if self.set.is_terminated() => return Err(wasmtime::Error::msg(UNSET)),
             None => match (&mut self.set).await {
                 Ok(set) => set,
                 Err(_) => return Err(wasmtime::Error::msg(UNSET)),
