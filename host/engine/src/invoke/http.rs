@@ -175,10 +175,11 @@ impl Answering {
             return Poll::Ready(Known::Ended(ended));
         }
         // An end that is dropped is that of a guest that has ended, or will: asked once, not again.
-        if self.response.is_none() && !self.set.is_terminated() {
-            if let Poll::Ready(Ok(set)) = Pin::new(&mut self.set).poll(cx) {
-                self.response = Some(set);
-            }
+        if self.response.is_none()
+            && !self.set.is_terminated()
+            && let Poll::Ready(Ok(set)) = Pin::new(&mut self.set).poll(cx)
+        {
+            self.response = Some(set);
         }
         match self.response.take() {
             Some(Ok(response)) if self.reply.is_sealed() => {
