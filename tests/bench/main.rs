@@ -24,6 +24,7 @@ mod peer;
 mod pod;
 mod readme;
 mod spine;
+mod state;
 mod wrk;
 
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ use book::Book;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What can be measured.
-const NAMES: [&str; 3] = ["spine", "engine", "pod"];
+const NAMES: [&str; 4] = ["spine", "engine", "state", "pod"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +47,10 @@ fn main() -> ExitCode {
     }
     if arguments == [native::ARGUMENT] {
         runtime.block_on(native::serve());
+        return ExitCode::SUCCESS;
+    }
+    if arguments == [state::WAITING] {
+        runtime.block_on(state::wait());
         return ExitCode::SUCCESS;
     }
     if arguments == ["readme"] {
@@ -63,6 +68,9 @@ fn main() -> ExitCode {
     }
     if wanted("engine") {
         runtime.block_on(engine::measure(&mut book));
+    }
+    if wanted("state") {
+        runtime.block_on(state::measure(&mut book));
     }
     if wanted("pod") {
         pod::measure(&runtime, &mut book);
