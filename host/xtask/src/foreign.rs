@@ -99,7 +99,8 @@ impl Maker<'_> {
                 run(&mut pip, text, step)?;
             }
             let mut command = Command::new(tool);
-            command.current_dir(&folder);
+            // Nothing of it goes into the checkout.
+            command.current_dir(&folder).env("PYTHONDONTWRITEBYTECODE", "1");
             for package in WIT {
                 command.arg("-d").arg(self.wit.join(package).with_extension("wit"));
             }
