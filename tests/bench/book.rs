@@ -14,6 +14,7 @@ pub struct Book {
     file: File,
     origin: Vec<(&'static str, Value)>,
     figures: Vec<(&'static str, Figure)>,
+    missing: Vec<String>,
 }
 
 impl Book {
@@ -22,7 +23,7 @@ impl Book {
         let folder = monopod_tests::checkout().join("target");
         std::fs::create_dir_all(&folder).unwrap();
         let file = File::options().create(true).append(true).open(folder.join("bench.jsonl")).unwrap();
-        Self { file, origin: machine::origin(), figures: Vec::new() }
+        Self { file, origin: machine::origin(), figures: Vec::new(), missing: Vec::new() }
     }
 
     /// Writes a figure down.
@@ -31,6 +32,13 @@ impl Book {
         println!("{line}");
         writeln!(self.file, "{line}").unwrap();
         self.figures.push((bench, figure));
+    }
+
+    /// Notes that a figure could not be measured, and why; said again below the table.
+    pub fn missing(&mut self, metric: &str, why: &str) {
+        let text = format!("not measured: {metric}: {why}");
+        self.say(&text);
+        self.missing.push(text);
     }
 
     /// Says what is done now, for those who wait.
@@ -71,6 +79,9 @@ impl Book {
         for row in &rows {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
             println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+        for text in &self.missing {
+            println!("{text}");
         }
         let origin: Vec<_> = self
             .origin

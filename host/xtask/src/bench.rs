@@ -5,7 +5,7 @@ use crate::cluster::Ground;
 use crate::place::Place;
 use crate::suites::CRATE;
 use crate::ui::Step;
-use crate::{Told, cargo, json, run, wasmtime, words};
+use crate::{Told, cargo, cluster, foreign, json, run, wasmtime, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::os::unix::process::CommandExt as _;
@@ -55,6 +55,18 @@ pub fn run(place: &Place) -> Result<()> {
         let serve = wasmtime::ready(place, &mut step)?;
         step.done(&serve.display().to_string());
         command.env("WASMTIME", serve);
+        let mut step = Step::begin("foreign");
+        command.env("MONOPOD_FOREIGN", foreign::rust(place, &mut step)?);
+        step.done("components of WASI 0.3");
+        // Without it one figure is missing, which says why.
+        let mut step = Step::begin("vegeta");
+        match cluster::vegeta(place, &mut step) {
+            Ok(vegeta) => {
+                step.done(&vegeta.display().to_string());
+                command.env("VEGETA", vegeta);
+            }
+            Err(error) => step.done(&format!("not there: {error:#}")),
+        }
     }
     if let Some(ground) = ground {
         ground.tell(place, &mut command);

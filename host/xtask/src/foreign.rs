@@ -37,13 +37,7 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Makes what is missing; the folder with one `<name>.wasm` for each.
 pub fn build(place: &Place, step: &mut Step) -> Result<PathBuf> {
-    let maker = Maker {
-        place,
-        sources: place.root.join("tests/foreign"),
-        wit: place.root.join("wit/deps"),
-        out: place.tools().join("foreign"),
-    };
-    fs::create_dir_all(&maker.out).with_context(|| format!("cannot make {}", maker.out.display()))?;
+    let maker = Maker::new(place)?;
     for (package, file) in PACKAGES {
         if Path::new(file).exists() {
             continue;
@@ -61,6 +55,13 @@ pub fn build(place: &Place, step: &mut Step) -> Result<PathBuf> {
     Ok(maker.out)
 }
 
+/// Makes only those that Cargo makes, which needs nothing more than the guests do.
+pub fn rust(place: &Place, step: &mut Step) -> Result<PathBuf> {
+    let maker = Maker::new(place)?;
+    maker.rust(&toolchain::ready(place, &toolchain::rustc()?, step)?, step)?;
+    Ok(maker.out)
+}
+
 struct Maker<'a> {
     place: &'a Place,
     sources: PathBuf,
@@ -68,7 +69,13 @@ struct Maker<'a> {
     out: PathBuf,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(place: &'a Place) -> Result<Self> {
+        let out = place.tools().join("foreign");
+        fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+        Ok(Self { place, sources: place.root.join("tests/foreign"), wit: place.root.join("wit/deps"), out })
+    }
+
     /// Cargo knows itself what is up to date.
     fn rust(&self, toolchain: &Toolchain, step: &mut Step) -> Result<()> {
         let mut command = cargo::command(self.place, &self.place.guests(&toolchain.key()));

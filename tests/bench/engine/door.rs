@@ -1,14 +1,14 @@
 //! Over plain HTTP/1.1 and `wrk`: hello with a fresh and with a kept instance, and a function that
 //! echoes, against `wasmtime serve` and a native server.
 
-use super::{NAME, ROUNDS, plain, serve};
+use super::{NAME, plain, rounds, serve};
 use crate::book::Book;
 use crate::figure::{Better, Figure, Goal, Peer, median};
 use crate::native;
 use crate::wrk::{self, CONNECTIONS, Side};
 
 /// Seconds of one side in a round.
-const SECONDS: u32 = 5;
+const SECONDS: u32 = 4;
 
 /// A POST of 300 bytes.
 const ECHO: &str = r#"wrk.method = "POST"
@@ -23,20 +23,16 @@ pub async fn measure(book: &mut Book) {
     }
     let folder = tempfile::tempdir().unwrap();
     let bundles = folder.path().join("bundles");
-    let components = |kept: &str| {
-        [("fresh", "hello", ""), ("kept", "hello", kept), ("echo", "echo", ""), ("kept-echo", "echo", kept)]
-            .map(|(name, guest, more)| {
+    let echoes = "[components.NAME.grants]\nbuckets = [\"counters\"]\n";
+    let components =
+        [("fresh", "hello", ""), ("kept", "hello", KEPT), ("echo", "echo", ""), ("kept-echo", "echo", KEPT)]
+            .map(|(name, guest, instances)| {
                 super::bundle(&bundles, name, guest, &[]);
-                let more = more.replace("NAME", name);
+                let grants = if guest == "echo" { echoes } else { "" };
+                let more = format!("{grants}{instances}").replace("NAME", name);
                 (name.to_owned(), format!("bundle = \"{name}\"\nexpose = \"/{name}\"\n{more}"))
-            })
-    };
-    let mut setup = super::setup(folder.path(), &bundles, components(KEPT));
-    let keeps = super::accepted(&setup).await;
-    if !keeps {
-        book.say("this host cannot keep instances: measured with fresh ones only");
-        setup = super::setup(folder.path(), &bundles, components(""));
-    }
+            });
+    let setup = super::setup(folder.path(), &bundles, components);
     let host = setup.start().await;
     let (native, native_url) = native::start().await;
     let (ours, native_pid) = (plain(&host), native.id().unwrap());
@@ -49,15 +45,16 @@ pub async fn measure(book: &mut Book) {
     if serve::is_here() {
         let component = monopod_tests::bundle("hello").wasm;
         for reuse in [1, 1_000] {
-            let (child, url) = serve::start(&component, reuse).await;
+            let (child, url) = serve::start(&component, reuse, &[]).await;
             served.push(Side::new(child.id().unwrap(), format!("{url}/hello"), None).await);
             serves.push(child);
         }
     } else {
         book.say("WASMTIME names no program: `make bench` builds it; measured without");
     }
-    for round in 1..=ROUNDS {
-        book.say(&format!("hello per second and its peers, round {round} of {ROUNDS}"));
+    let rounds = rounds();
+    for round in 1..=rounds {
+        book.say(&format!("hello per second and its peers, round {round} of {rounds}"));
         for side in [&mut fresh, &mut kept, &mut axum].into_iter().chain(&mut served) {
             side.run(SECONDS).await;
         }
@@ -66,26 +63,11 @@ pub async fn measure(book: &mut Book) {
     if let [once, often] = served.as_slice() {
         add(book, "hello, a fresh instance each", &fresh, peer(serve::NAME, once), Goal::Ratio(4.0));
         let name = format!("{}, reuse 1000", serve::NAME);
-        if keeps {
-            add(book, "hello, instances kept", &kept, peer(&name, often), Goal::Ratio(1.4));
-        }
+        add(book, "hello, instances kept", &kept, peer(&name, often), Goal::Ratio(1.4));
     }
-    add(
-        book,
-        "hello, a fresh instance each, against native",
-        &fresh,
-        peer(native::NAME, &axum),
-        Goal::Ratio(0.6),
-    );
-    if keeps {
-        add(
-            book,
-            "hello, instances kept, against native",
-            &kept,
-            peer(native::NAME, &axum),
-            Goal::Ratio(0.88),
-        );
-    }
+    let native_peer = peer(native::NAME, &axum);
+    add(book, "hello, a fresh instance each, against native", &fresh, native_peer, Goal::Ratio(0.6));
+    add(book, "hello, instances kept, against native", &kept, peer(native::NAME, &axum), Goal::Ratio(0.88));
     drop(serves);
 
     let script = folder.path().join("echo.lua");
@@ -95,17 +77,15 @@ pub async fn measure(book: &mut Book) {
         Side::new(host.pid(), format!("{ours}/kept-echo"), Some(&script)).await,
         Side::new(native_pid, format!("{native_url}/echo"), Some(&script)).await,
     ];
-    for round in 1..=ROUNDS {
-        book.say(&format!("300 bytes echoed per second, round {round} of {ROUNDS}"));
+    for round in 1..=rounds {
+        book.say(&format!("300 bytes echoed per second, round {round} of {rounds}"));
         for side in &mut sides {
             side.run(SECONDS).await;
         }
     }
     let [fresh, kept, axum] = sides;
     let name = format!("{}, echo", native::NAME);
-    if keeps {
-        add(book, "function, 300 bytes, instances kept", &kept, peer(&name, &axum), Goal::Ratio(0.95));
-    }
+    add(book, "function, 300 bytes, instances kept", &kept, peer(&name, &axum), Goal::Ratio(0.95));
     add(book, "function, 300 bytes, a fresh instance each", &fresh, peer(&name, &axum), Goal::None);
     host.stop().await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
-use monopod_core::component::{Component, Grants, Limits};
+use monopod_core::component::{Component, Grants, Instances, Limits, Reuse};
 use monopod_core::context::Context;
 use monopod_core::identity::Principal;
 use monopod_core::invoke::Components;
@@ -17,9 +17,10 @@ use monopod_core::{Millis, full, message::DeliveryId};
 use monopod_engine::{Engine, Settings};
 use monopod_state::{BlobSettings, LocalBlobs, SqliteStore};
 
-use super::{NAME, ROUNDS};
+use super::bare::Bare;
+use super::{NAME, rounds};
 use crate::book::Book;
-use crate::figure::{Better, Figure, Goal, Peer};
+use crate::figure::{Better, Figure, Goal, Peer, median};
 use crate::machine;
 
 /// Calls of one thread in a round.
@@ -32,56 +33,88 @@ const ASKING: u32 = 200;
 const COPIES: usize = 101;
 
 /// Measures all of it.
-pub async fn measure(book: &mut Book) {
+pub fn measure(book: &mut Book) {
     let folder = tempfile::tempdir().unwrap();
-    let house = House::load(folder.path(), [component("echo", "echo"), hello("hello"), hello("callee")]);
+    let kept = Instances { reuse: Reuse::Serial, ..Instances::default() };
+    let kept = Component { instances: kept, ..component("kept-echo", "echo") };
+    let all = [component("echo", "echo"), kept, hello("hello"), hello("callee")];
+    let house = House::load(folder.path(), all);
     calls(book, &house);
     asking(book, &house);
     loading(book, folder.path());
 }
 
+/// What the host adds to the guest's own work, and what a second thread adds to the first.
 fn calls(book: &mut Book, house: &House) {
-    let (mut alone, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 1..=ROUNDS {
-        book.say(&format!("calls inside the process, on one thread and on two, round {round} of {ROUNDS}"));
-        let (rate, cost) = house.rate(1, "echo", "POST", "/echo", CALLS);
-        alone.push(cost);
-        one.push(rate);
-        two.push(house.rate(2, "echo", "POST", "/echo", CALLS).0);
+    let mut bare = Bare::load(&monopod_tests::bundle("echo").wasm);
+    let mut own = Vec::new();
+    let kinds = [
+        (
+            "echo",
+            [
+                "host's own cost of a call, a fresh instance each",
+                "calls on two threads, a fresh instance each",
+            ],
+            7.0,
+        ),
+        (
+            "kept-echo",
+            ["host's own cost of a call, instances kept", "calls on two threads, instances kept"],
+            0.5,
+        ),
+    ];
+    let mut measured = kinds.map(|_| (Vec::new(), Vec::new(), Vec::new()));
+    let rounds = rounds();
+    for round in 1..=rounds {
+        book.say(&format!("calls inside the process, on one thread and on two, round {round} of {rounds}"));
+        let guest = bare.cost("/echo", CALLS);
+        own.push(guest);
+        for ((name, _, _), (over, one, two)) in kinds.iter().zip(&mut measured) {
+            let (rate, cost) = house.rate(1, name, "POST", "/echo", CALLS);
+            over.push(cost - guest);
+            one.push(rate);
+            two.push(house.rate(2, name, "POST", "/echo", CALLS).0);
+        }
     }
-    let about = format!(
-        "{CALLS} calls one after another of a function that does nothing, no body, in process; costs are of the thread's processor"
-    );
-    book.add(
-        NAME,
-        Figure {
-            metric: "host's own cost of a call, a fresh instance each",
-            values: alone,
-            unit: "us",
-            better: Better::Lower,
-            peer: None,
-            goal: Goal::AtMost(7.0),
-            about: about.clone(),
-        },
-    );
-    book.add(
-        NAME,
-        Figure {
-            metric: "calls on two threads, a fresh instance each",
-            values: two,
-            unit: "1/s",
-            better: Better::Higher,
-            peer: Some(Peer { name: "on one thread".to_owned(), values: one }),
-            goal: Goal::Ratio(1.9),
-            about,
-        },
-    );
+    let own = median(&own);
+    for ((_, [cost, threads], goal), (over, one, two)) in kinds.into_iter().zip(measured) {
+        let about = format!(
+            "{CALLS} calls one after another of a function that gives back its body, which is empty, in process; costs \
+             are of the thread's processor; the guest's own work is {own:.2} us: the same code kept in a bare instance \
+             of the same engine"
+        );
+        book.add(
+            NAME,
+            Figure {
+                metric: cost,
+                values: over,
+                unit: "us",
+                better: Better::Lower,
+                peer: None,
+                goal: Goal::AtMost(goal),
+                about: about.clone(),
+            },
+        );
+        book.add(
+            NAME,
+            Figure {
+                metric: threads,
+                values: two,
+                unit: "1/s",
+                better: Better::Higher,
+                peer: Some(Peer { name: "on one thread".to_owned(), values: one }),
+                goal: Goal::Ratio(1.9),
+                about,
+            },
+        );
+    }
 }
 
 fn asking(book: &mut Book, house: &House) {
     let mut added = Vec::new();
-    for round in 1..=ROUNDS {
-        book.say(&format!("calls between components, round {round} of {ROUNDS}"));
+    let rounds = rounds();
+    for round in 1..=rounds {
+        book.say(&format!("calls between components, round {round} of {rounds}"));
         let (_, one) = house.rate(1, "hello", "GET", "/ask/1", ASKING);
         let (_, many) = house.rate(1, "hello", "GET", &format!("/ask/{ASKED}"), ASKING);
         let (_, callee) = house.rate(1, "callee", "GET", "/bytes/1024", CALLS);
@@ -111,7 +144,7 @@ fn loading(book: &mut Book, folder: &Path) {
         took
     };
     let mut values = Vec::new();
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds() {
         let each = (time(COPIES) - time(1)) / (COPIES - 1) as f64;
         // The first compiles.
         if round > 0 {
@@ -137,7 +170,8 @@ fn hello(name: &str) -> Component {
     component(name, "hello")
 }
 
-fn component(name: &str, bundle: &str) -> Component {
+/// A component with what the guests of the figures import.
+pub(super) fn component(name: &str, bundle: &str) -> Component {
     let bundle = monopod_tests::bundle(bundle);
     Component {
         name: name.parse().unwrap(),
@@ -157,8 +191,8 @@ fn component(name: &str, bundle: &str) -> Component {
 }
 
 /// An engine over a real store.
-struct House {
-    engine: Engine,
+pub(super) struct House {
+    pub(super) engine: Engine,
 }
 
 struct Quiet;
@@ -170,7 +204,7 @@ impl Committed for Quiet {
 }
 
 impl House {
-    fn load(folder: &Path, components: impl IntoIterator<Item = Component>) -> Self {
+    pub(super) fn load(folder: &Path, components: impl IntoIterator<Item = Component>) -> Self {
         // A store of its own for each: one folder is open once at a time.
         let state: PathBuf = folder.join(uuid::Uuid::new_v4().to_string());
         let topology = monopod_state::Topology { topics: Default::default() };

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{NAME, ROUNDS, plain, setup};
+use super::{NAME, plain, rounds, setup};
 use crate::book::Book;
 use crate::figure::{Better, Figure, Goal, Peer, median};
 use crate::machine;
@@ -15,7 +15,7 @@ const MANY: usize = 1_000;
 /// So many of them are asked.
 const BUSY: usize = 10;
 /// Seconds of one side in a round.
-const SECONDS: u32 = 5;
+const SECONDS: u32 = 4;
 
 /// Measures all of it. The first start compiles each, which takes a minute.
 pub async fn measure(book: &mut Book) {
@@ -33,9 +33,10 @@ pub async fn measure(book: &mut Book) {
     many.start().await.stop().await;
     one.start().await.stop().await;
 
+    let rounds = rounds();
     let (mut took, mut each) = (Vec::new(), Vec::new());
-    for round in 1..=ROUNDS {
-        book.say(&format!("start with {MANY} components and at rest, round {round} of {ROUNDS}"));
+    for round in 1..=rounds {
+        book.say(&format!("start with {MANY} components and at rest, round {round} of {rounds}"));
         let few = one.start().await;
         let all = many.start().await;
         took.push(all.began().elapsed().as_secs_f64());
@@ -80,8 +81,8 @@ pub async fn measure(book: &mut Book) {
     std::fs::write(&alone, "request = function() return wrk.format(\"GET\", \"/v0/hello\") end\n").unwrap();
     let mut busy = Side::new(all.pid(), plain(&all), Some(&script)).await;
     let mut single = Side::new(few.pid(), plain(&few), Some(&alone)).await;
-    for round in 1..=ROUNDS {
-        book.say(&format!("{BUSY} busy of {MANY}, round {round} of {ROUNDS}"));
+    for round in 1..=rounds {
+        book.say(&format!("{BUSY} busy of {MANY}, round {round} of {rounds}"));
         busy.run(SECONDS).await;
         single.run(SECONDS).await;
     }

@@ -16,8 +16,9 @@ pub fn is_here() -> bool {
     std::env::var_os(PROGRAM).is_some_and(|program| Path::new(&program).is_file())
 }
 
-/// Starts it with `component`, and instances that answer so many requests; its process and address.
-pub async fn start(component: &Path, reuse: u32) -> (Child, String) {
+/// Starts it with `component`, and instances that answer so many requests; `more` is of its command
+/// line. Its process and address.
+pub async fn start(component: &Path, reuse: u32, more: &[&str]) -> (Child, String) {
     let mut child = Command::new(std::env::var_os(PROGRAM).unwrap())
         .args([
             "serve",
@@ -28,6 +29,7 @@ pub async fn start(component: &Path, reuse: u32) -> (Child, String) {
             "--max-instance-reuse-count",
             &reuse.to_string(),
         ])
+        .args(more)
         .arg(component)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

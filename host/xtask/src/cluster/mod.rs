@@ -18,6 +18,7 @@ mod tools;
 
 pub use inside::run as inside;
 pub use suite::Ground;
+pub use tools::vegeta;
 
 use crate::image::{self, Buildah, Image};
 use crate::place::Place;

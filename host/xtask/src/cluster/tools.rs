@@ -15,6 +15,8 @@ const COREDNS: &str = "1.14.7";
 const HELM: &str = "3.22.0";
 const PAUSE: &str = "1";
 
+const VEGETA: &str = "12.12.0";
+
 /// The names under which the one program of a node is started.
 const PARTS: [&str; 6] =
     ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
@@ -110,6 +112,13 @@ pub fn control(place: &Place, step: &mut Step) -> Result<Tools> {
     helm(place, &tools, step)?;
     gateway(place, &tools, step)?;
     Ok(tools)
+}
+
+/// The load generator of open loops; a Go module too, and of no cluster.
+pub fn vegeta(place: &Place, step: &mut Step) -> Result<PathBuf> {
+    let program = place.tools().join(format!("vegeta-{VEGETA}/bin/vegeta"));
+    install(place, step, &program, &format!("github.com/tsenart/vegeta/v12@v{VEGETA}"), |_| {})?;
+    Ok(program)
 }
 
 fn helm(place: &Place, tools: &Tools, step: &mut Step) -> Result<()> {
@@ -267,9 +276,7 @@ fn go(place: &Place, verb: &str) -> Result<Command> {
     let program = ["go", "/usr/local/go/bin/go"]
         .into_iter()
         .find(|name| debian::on_path(name) || Path::new(name).is_file());
-    let Some(program) = program else {
-        bail!("building a cluster's programs needs Go 1.25 or newer: https://go.dev/dl")
-    };
+    let Some(program) = program else { bail!("building it needs Go 1.25 or newer: https://go.dev/dl") };
     let cache = place.cache.join("go");
     let mut command = Command::new(program);
     // Beside everything else, so that seven gigabytes can be deleted in one place.
