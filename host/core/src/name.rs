@@ -42,6 +42,12 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The same name with a count of its own: for a thread that clones it often.
+            #[must_use]
+            pub fn alone(&self) -> Self {
+                Self(Arc::from(&*self.0))
+            }
         }
 
         impl FromStr for $name {

@@ -80,7 +80,7 @@ impl Guest {
         let guest = Self {
             shared: shared.clone(),
             loaded: loaded.clone(),
-            unit: unit(component.name.clone(), cause, &context),
+            unit: unit(loaded.name.clone(), cause, &context),
             unit_size: 0,
             unit_reads: 0,
             host_calls: 0,
@@ -109,7 +109,7 @@ impl Guest {
 
     /// Makes an instance that has served before ready for its next call.
     pub(crate) fn begin(&mut self, context: Context, cause: Cause) {
-        self.unit = unit(self.loaded.component.name.clone(), cause, &context);
+        self.unit = unit(self.loaded.name.clone(), cause, &context);
         self.unit_size = 0;
         self.unit_reads = 0;
         self.host_calls = 0;
@@ -126,7 +126,7 @@ impl Guest {
     /// Ends a call: its unit of work, and whether nothing else of it is left in the host. The
     /// streams of its standard input and output are the instance's own and may stay open.
     pub(crate) fn end(&mut self) -> (Unit, bool) {
-        let name = self.loaded.component.name.clone();
+        let name = self.loaded.name.clone();
         let unit = std::mem::replace(&mut self.unit, unit(name, Cause::Request, &self.context));
         self.reply = None;
         self.logs.end();

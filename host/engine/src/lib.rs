@@ -21,9 +21,11 @@ mod output;
 mod priority;
 mod reached;
 mod runtime;
+mod shard;
 mod ticker;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -34,6 +36,7 @@ use monopod_core::outgoing::Outgoing;
 use monopod_core::seen;
 use monopod_core::store::Store;
 use runtime::Kind;
+use shard::Sharded;
 
 pub use cache::Compiled;
 pub use examine::{Bound, Problem, Refusal, bounds, check};
@@ -91,21 +94,34 @@ fn told(refused: &[Refusal]) -> String {
 /// The components that run here, ready to be called.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    shared: Arc<Sharded<Arc<Shared>>>,
 }
 
+/// The engine as one group of threads has it.
 struct Shared {
-    components: HashMap<ComponentName, Arc<load::Loaded>>,
+    all: Arc<All>,
+    /// For calls from one component to another.
+    this: Weak<Shared>,
+}
+
+impl Deref for Shared {
+    type Target = All;
+
+    fn deref(&self) -> &All {
+        &self.all
+    }
+}
+
+struct All {
+    components: HashMap<ComponentName, Sharded<Arc<load::Loaded>>>,
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
     outgoing: Arc<dyn Outgoing>,
     ticker: ticker::Ticker,
     lanes: Arc<lane::Lanes>,
-    /// For calls from one component to another.
-    this: Weak<Shared>,
 }
 
-impl Drop for Shared {
+impl Drop for All {
     fn drop(&mut self) {
         self.lanes.stop();
     }
@@ -154,7 +170,7 @@ impl Engine {
             for (component, compiled) in all.ready {
                 let name = component.component.name.clone();
                 reports.push(Report { component: name.clone(), compiled });
-                loaded.insert(name, Arc::new(component));
+                loaded.insert(name, load::Loaded::shards(component));
             }
             engines.push(engine);
             caches.push(cache);
@@ -172,42 +188,48 @@ impl Engine {
             tracing::debug!(%error, "old compiled code is not looked for");
         }
         let ticker = ticker::Ticker::start(engines);
-        let shared = Arc::new_cyclic(|this| Shared {
+        let all = Arc::new(All {
             components: loaded,
             store: settings.store,
             blobs: settings.blobs,
             outgoing: settings.outgoing,
             ticker,
             lanes,
-            this: this.clone(),
         });
-        let reused = |loaded: &Arc<load::Loaded>| loaded.component.instances.reuse != Reuse::Fresh;
-        if shared.components.values().any(reused) {
+        let shared = Sharded::new(|| Arc::new_cyclic(|this| Shared { all: all.clone(), this: this.clone() }));
+        let reused =
+            |loaded: &Sharded<Arc<load::Loaded>>| loaded.any().component.instances.reuse != Reuse::Fresh;
+        if all.components.values().any(reused) {
             let runtime = tokio::runtime::Handle::try_current()
                 .map_err(|_| Error::Engine("it was loaded outside of a tokio runtime".to_owned()))?;
             // Ends by itself when the engine is gone.
-            runtime.spawn(instances::keep(Arc::downgrade(&shared)));
+            runtime.spawn(instances::keep(Arc::downgrade(shared.any())));
         }
-        Ok((Self { shared }, reports))
+        Ok((Self { shared: Arc::new(shared) }, reports))
     }
 
     /// Whether a component answers fields of GraphQL in code: what its schema says with
     /// `@resolve` needs it.
     pub fn resolves(&self, component: &ComponentName) -> bool {
-        self.shared.components.get(component).is_some_and(|loaded| loaded.fields.is_some())
+        self.loaded(component).is_some_and(|loaded| loaded.fields.is_some())
     }
 
     /// What is seen of every component now, by name. Takes microseconds for each.
     pub fn seen(&self) -> Vec<seen::Component> {
         let now = std::time::Instant::now();
-        let mut seen: Vec<_> = self.shared.components.values().map(|loaded| loaded.seen(now)).collect();
+        let components = &self.shared.any().components;
+        let mut seen: Vec<_> = components.values().map(|loaded| loaded.any().seen(now)).collect();
         seen.sort_by(|a, b| a.name.cmp(&b.name));
         seen
     }
 
     /// Instances of a component that wait for a call.
     pub fn ready_instances(&self, component: &ComponentName) -> usize {
-        self.shared.components.get(component).map_or(0, |loaded| loaded.instances.ready())
+        self.loaded(component).map_or(0, |loaded| loaded.instances.ready())
+    }
+
+    fn loaded(&self, component: &ComponentName) -> Option<&load::Loaded> {
+        Some(self.shared.any().components.get(component)?.any())
     }
 }
 

@@ -1,5 +1,6 @@
 //! From compiled code to something that can be instantiated and called.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use ::http::uri::Authority;
 use monopod_core::component::{Component, Reuse};
 use monopod_core::limit::Limit;
+use monopod_core::name::ComponentName;
 use monopod_core::seen;
 use rayon::prelude::*;
 use wasmtime::Engine;
@@ -24,6 +26,7 @@ use crate::examine::{Problem, Refusal, imports};
 use crate::guest::Guest;
 use crate::instances::Pool;
 use crate::lane::{Lanes, Line};
+use crate::shard::Sharded;
 use crate::{Error, Progress};
 
 const P2: &str = "wasi:http/incoming-handler@0.2.12";
@@ -33,11 +36,43 @@ const MESSAGES: &str = "monopod:messaging/handler@0.1.0";
 const FIELDS: &str = "monopod:graph/resolver@0.1.0";
 const TIMERS: &str = "monopod:timers/handler@0.1.0";
 
-/// A component that is ready.
+/// A component that is ready, as one group of threads has it: their calls count themselves in and
+/// out here, a dozen times each, and not where other threads do.
 pub(crate) struct Loaded {
-    pub(crate) component: Component,
+    ready: Arc<Ready>,
+    /// Its name, likewise.
+    pub(crate) name: ComponentName,
     /// `<name>.internal`: what requests to it are addressed to.
     pub(crate) authority: Authority,
+    /// Where its calls go on that take long.
+    pub(crate) line: Arc<Line>,
+}
+
+impl Loaded {
+    /// One for each group of threads.
+    pub(crate) fn shards(ready: Ready) -> Sharded<Arc<Self>> {
+        let ready = Arc::new(ready);
+        Sharded::new(|| {
+            let name = ready.component.name.alone();
+            // Parsed again, so that its text is its own. It was parsed before.
+            let authority = ready.authority.as_str().parse().unwrap_or_else(|_| ready.authority.clone());
+            Arc::new(Self { ready: ready.clone(), name, authority, line: Arc::new(ready.line.clone()) })
+        })
+    }
+}
+
+impl Deref for Loaded {
+    type Target = Ready;
+
+    fn deref(&self) -> &Ready {
+        &self.ready
+    }
+}
+
+/// A component that is ready.
+pub(crate) struct Ready {
+    pub(crate) component: Component,
+    authority: Authority,
     /// Its settings, in the shape WASI wants them.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) instance: InstancePre<Guest>,
@@ -48,8 +83,7 @@ pub(crate) struct Loaded {
     pub(crate) fields: Option<graph::resolver::GuestIndices>,
     /// Where its calls run.
     pub(crate) instances: Pool,
-    /// Where those go on that take long.
-    pub(crate) line: Arc<Line>,
+    line: Line,
     /// What it uses up, and how its calls end.
     pub(crate) account: Account,
     /// Log lines dropped since the last that was written.
@@ -59,7 +93,7 @@ pub(crate) struct Loaded {
 /// What a line of the log takes besides its text: time, names, ids.
 const LINE: u64 = 200;
 
-impl Loaded {
+impl Ready {
     /// Whether a line of `bytes` may be logged on behalf of the component, by it or about
     /// what it tried. If not the line is counted, and their number said as soon as one may.
     pub(crate) fn may_log(&self, bytes: usize) -> bool {
@@ -96,7 +130,7 @@ pub(crate) enum Http {
 
 /// What became of components that belong to one engine.
 pub(crate) struct All {
-    pub(crate) ready: Vec<(Loaded, Compiled)>,
+    pub(crate) ready: Vec<(Ready, Compiled)>,
     pub(crate) refused: Vec<Refusal>,
 }
 
@@ -159,7 +193,7 @@ fn link(
     lanes: &Arc<Lanes>,
     code: &Code,
     component: Component,
-) -> Result<Loaded, Vec<Problem>> {
+) -> Result<Ready, Vec<Problem>> {
     let outline = code.component_type();
     let refused = imports::judge(outline.imports(engine).map(|(name, _)| name), &component);
     if !refused.is_empty() {
@@ -188,10 +222,10 @@ fn link(
         )]);
     }
     let instances = Pool::new(&component);
-    let line = Arc::new(Line::new(lanes));
+    let line = Line::new(lanes);
     let account = Account::new(&component.limits);
     let unlogged = AtomicU64::new(0);
-    Ok(Loaded {
+    Ok(Ready {
         component,
         authority,
         environment,

@@ -6,9 +6,8 @@ mod circuit;
 mod clock;
 mod rate;
 
-use std::cell::Cell;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use monopod_core::component::Limits;
@@ -19,18 +18,20 @@ pub(crate) use circuit::{Circuit, Pass};
 pub(crate) use clock::{Metered, tick};
 pub(crate) use rate::Rate;
 
+use crate::shard::Sharded;
+
 /// How far a component may run ahead of its share of the processors: a burst of work
 /// after a pause is not held up.
 const SHARE_BURST: Duration = Duration::from_secs(1);
 /// How far it may run ahead of its log rate: a stack trace, not a flood.
 const LOG_BURST: Duration = Duration::from_secs(4);
-/// Shards at most: more would cost memory for each component, and more than eight cores
-/// that call one component at the same nanosecond are rare.
-const MOST_SHARDS: usize = 8;
+/// Processor time of a shard that its component's share is not told of yet, at most: a ten
+/// thousandth of the burst, and some ten calls.
+const UNTOLD: u64 = 100_000;
 
 /// The accounts of one component.
 pub(crate) struct Account {
-    shards: Box<[Shard]>,
+    shards: Sharded<Shard>,
     limits: [AtomicU64; Limit::ALL.len()],
     memory_most: AtomicU64,
     /// Its share of the processors, in nanoseconds.
@@ -40,12 +41,13 @@ pub(crate) struct Account {
     pub(crate) circuit: Circuit,
 }
 
-/// What one group of threads counts. On cache lines of its own.
-#[repr(align(128))]
+/// What one group of threads counts.
 struct Shard {
     calls: [AtomicU64; Kind::ALL.len()],
     failures: [AtomicU64; Failure::ALL.len()],
     cpu: AtomicU64,
+    /// Of that, what the share is not told of yet.
+    untold: AtomicU64,
     /// Grown here and given back there: only the sum of all shards is a size.
     memory: AtomicI64,
     latency: AtomicU64,
@@ -58,6 +60,7 @@ impl Default for Shard {
             calls: Default::default(),
             failures: Default::default(),
             cpu: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             memory: AtomicI64::new(0),
             latency: AtomicU64::new(0),
             buckets: [const { AtomicU64::new(0) }; Histogram::BUCKETS],
@@ -68,10 +71,9 @@ impl Default for Shard {
 impl Account {
     pub(crate) fn new(limits: &Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = cores.next_power_of_two().min(MOST_SHARDS);
         let nanos = u64::try_from(cores).unwrap_or(1).saturating_mul(10_000_000);
         Self {
-            shards: (0..shards).map(|_| Shard::default()).collect(),
+            shards: Sharded::new(Shard::default),
             limits: [const { AtomicU64::new(0) }; Limit::ALL.len()],
             memory_most: AtomicU64::new(0),
             // A hundredth of a core is ten million nanoseconds for each second.
@@ -91,17 +93,18 @@ impl Account {
     /// Counts processor time.
     pub(crate) fn spent(&self, time: Duration, now: Instant) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(shard) = self.shard() {
-            shard.cpu.fetch_add(nanos, Relaxed);
+        let shard = self.shards.mine();
+        shard.cpu.fetch_add(nanos, Relaxed);
+        let untold = shard.untold.fetch_add(nanos, Relaxed).saturating_add(nanos);
+        if untold >= UNTOLD {
+            // Another thread of the shard may have been faster; each nanosecond is told once.
+            self.share.spend(shard.untold.swap(0, Relaxed), now);
         }
-        self.share.spend(nanos, now);
     }
 
     /// Counts memory that an instance took (or, below zero, gave back).
     pub(crate) fn memory(&self, bytes: i64) {
-        if let Some(shard) = self.shard() {
-            shard.memory.fetch_add(bytes, Relaxed);
-        }
+        self.shards.mine().memory.fetch_add(bytes, Relaxed);
     }
 
     /// An instance has grown to `bytes`.
@@ -118,7 +121,7 @@ impl Account {
     }
 
     fn end(&self, kind: Kind, took: Duration, failure: Option<Failure>) {
-        let Some(shard) = self.shard() else { return };
+        let shard = self.shards.mine();
         let add = |counter: Option<&AtomicU64>, n: u64| {
             if let Some(counter) = counter {
                 counter.fetch_add(n, Relaxed);
@@ -132,25 +135,10 @@ impl Account {
         }
     }
 
-    fn shard(&self) -> Option<&Shard> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            // Threads take turns: two I/O workers never have the same.
-            static MINE: Cell<Option<usize>> = const { Cell::new(None) };
-        }
-        let mine = MINE.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Relaxed);
-            MINE.set(Some(next));
-            next
-        });
-        // A power of two of them, so that the remainder is a mask.
-        self.shards.get(mine & (self.shards.len() - 1))
-    }
-
     /// What `operate` shows. The caller fills in what is not counted here.
     pub(crate) fn fill(&self, seen: &mut seen::Component, now: Instant) {
         let mut memory = 0;
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let sum = |into: &mut [u64], from: &[AtomicU64]| {
                 for (into, from) in into.iter_mut().zip(from) {
                     *into += from.load(Relaxed);

@@ -102,7 +102,7 @@ impl WasiHttpHooks for Outgoing {
                     "call refused: components call one another in a circle, or too deeply");
                 return Err(Error::LoopDetected);
             }
-            context.callers = context.callers.with(loaded.component.name.clone());
+            context.callers = context.callers.with(loaded.name.clone());
             let shared = shared.upgrade().ok_or(Error::ConnectionTerminated)?;
             let request = request.map(|body| -> Body { body.map_err(Into::into).boxed_unsync() });
             let response = shared.http(&target, request, &context).await.map_err(|error| {

@@ -15,6 +15,7 @@ use crate::Shared;
 use crate::account::Metered;
 use crate::lane::Run;
 use crate::load::Loaded;
+use crate::shard::Sharded;
 
 /// How often it looks: an instance is given back at most this much later than it could be.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,7 +30,8 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
     loop {
         {
             let Some(shared) = shared.upgrade() else { return };
-            for loaded in shared.components.values().filter(|c| c.component.instances.reuse != Reuse::Fresh) {
+            let components = shared.components.values().map(Sharded::any);
+            for loaded in components.filter(|c| c.component.instances.reuse != Reuse::Fresh) {
                 loaded.instances.shrink(Instant::now());
                 fill(&shared, loaded).await;
             }

@@ -30,6 +30,7 @@ use monopod_core::{Body, BoxFuture};
 pub(crate) use reply::Reply;
 
 use crate::load::Loaded;
+use crate::shard::Sharded;
 use crate::{Engine, Shared};
 
 impl Components for Engine {
@@ -39,7 +40,7 @@ impl Components for Engine {
         request: ::http::Request<Body>,
         context: &'a Context,
     ) -> BoxFuture<'a, Result<::http::Response<Body>, Error>> {
-        Box::pin(self.shared.http(component, request, context))
+        Box::pin(self.shared.mine().http(component, request, context))
     }
 
     fn resolve<'a>(
@@ -48,21 +49,21 @@ impl Components for Engine {
         field: &'a Field,
         context: &'a Context,
     ) -> BoxFuture<'a, Result<Answer, Error>> {
-        Box::pin(self.shared.resolve(component, field, context))
+        Box::pin(self.shared.mine().resolve(component, field, context))
     }
 
     fn deliver<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(self.shared.deliver(delivery))
+        Box::pin(self.shared.mine().deliver(delivery))
     }
 
     fn fire<'a>(&'a self, timer: &'a Timer) -> BoxFuture<'a, Result<Outcome, Error>> {
-        Box::pin(self.shared.fire(timer))
+        Box::pin(self.shared.mine().fire(timer))
     }
 }
 
 impl Shared {
     fn loaded(&self, component: &ComponentName) -> Result<&Arc<Loaded>, Error> {
-        self.components.get(component).ok_or_else(|| Error::NotServed(component.clone()))
+        self.components.get(component).map(Sharded::mine).ok_or_else(|| Error::NotServed(component.clone()))
     }
 }
 

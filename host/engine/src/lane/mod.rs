@@ -56,8 +56,11 @@ pub(crate) fn tick(ticks: &mut u32) -> Tick {
     Tick::Yield
 }
 
-/// A component's way into the slow lane.
-pub(crate) struct Line {
+/// A component's way into the slow lane. A clone leads to the same.
+#[derive(Clone)]
+pub(crate) struct Line(Arc<Inner>);
+
+struct Inner {
     lanes: Arc<Lanes>,
     number: usize,
     /// How slow its calls have been lately.
@@ -66,23 +69,23 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(lanes: &Arc<Lanes>) -> Self {
-        Self { lanes: lanes.clone(), number: lanes.add_line(), score: AtomicU32::new(0) }
+        Self(Arc::new(Inner { lanes: lanes.clone(), number: lanes.add_line(), score: AtomicU32::new(0) }))
     }
 
     fn starts_slow(&self) -> bool {
-        self.score.load(Relaxed) >= STARTS_SLOW
+        self.0.score.load(Relaxed) >= STARTS_SLOW
     }
 
     fn was_slow(&self) {
         // Two at once may lose one's count: the next makes up for it.
-        self.score.store((self.score.load(Relaxed) + SLOW).min(MOST_SLOW), Relaxed);
+        self.0.score.store((self.0.score.load(Relaxed) + SLOW).min(MOST_SLOW), Relaxed);
     }
 
     fn was_quick(&self) {
         // Looked at first: written only by the few calls after a slow one.
-        let score = self.score.load(Relaxed);
+        let score = self.0.score.load(Relaxed);
         if score > 0 {
-            self.score.store(score - 1, Relaxed);
+            self.0.score.store(score - 1, Relaxed);
         }
     }
 }

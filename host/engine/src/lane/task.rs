@@ -66,11 +66,11 @@ impl Task {
     }
 
     fn queue(self: &Arc<Self>) {
-        self.line.lanes.push(self.clone());
+        self.line.0.lanes.push(self.clone());
     }
 
     pub(super) fn line(&self) -> usize {
-        self.line.number
+        self.line.0.number
     }
 
     /// Gives it the thread until it waits, gives way or ends; says for how long.
