@@ -22,6 +22,7 @@ mod limits;
 mod outgoing;
 mod refused;
 mod responses;
+mod sharing;
 mod streams;
 mod support;
 

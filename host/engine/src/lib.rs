@@ -11,6 +11,7 @@ mod allowance;
 mod bindings;
 mod cache;
 mod capability;
+mod concurrent;
 mod examine;
 mod guest;
 mod instances;
@@ -225,7 +226,10 @@ impl Engine {
 
     /// Instances of a component that wait for a call.
     pub fn ready_instances(&self, component: &ComponentName) -> usize {
-        self.loaded(component).map_or(0, |loaded| loaded.instances.ready())
+        self.loaded(component).map_or(0, |loaded| match &loaded.crowd {
+            Some(crowd) => crowd.ready(),
+            None => loaded.instances.ready(),
+        })
     }
 
     fn loaded(&self, component: &ComponentName) -> Option<&load::Loaded> {

@@ -32,6 +32,10 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
             let Some(shared) = shared.upgrade() else { return };
             let components = shared.components.values().map(Sharded::any);
             for loaded in components.filter(|c| c.component.instances.reuse != Reuse::Fresh) {
+                if let Some(crowd) = &loaded.crowd {
+                    crowd.keep(&shared, loaded, Instant::now(), IDLE);
+                    continue;
+                }
                 loaded.instances.shrink(Instant::now());
                 fill(&shared, loaded).await;
             }
