@@ -11,4 +11,5 @@
 
 mod clients;
 mod components;
+mod differential;
 mod drafts;

@@ -2,25 +2,11 @@
 //! run into is the scan in front of the parser, the plan, the variables and the executor.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http_body_util::BodyExt;
-use monopod_core::context::Context;
-use monopod_core::event::{Event, Events};
-use monopod_core::identity::{Authenticator, Owner, Principal, Refused, User};
-use monopod_core::invoke::{Components, Error};
-use monopod_core::name::{ComponentName, TopicName};
-use monopod_core::outgoing::{self, Outgoing};
-use monopod_core::store::{Error as StoreError, Page, Past, Retained};
-use monopod_core::topics::Stored;
-use monopod_core::{BoxFuture, BoxStream};
-use monopod_graph::{Graph, Parts, Settings, compose};
+use bytes::Bytes;
+use monopod_graph::{Settings, compose};
+use monopod_tests::graph::{Answers, Served};
 use serde_json::Value;
-use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use crate::run::Target;
 use crate::schema::contribution;
@@ -42,73 +28,24 @@ input Either { a: Int b: DateTime c: JSON }
 enum Kind { RED BLUE }
 "#;
 
-/// A component whose answers fit now and then, topics where nothing happens, no tokens.
+/// A component whose answers fit now and then.
 struct Rooms;
 
-impl Components for Rooms {
-    fn http<'a>(
-        &'a self,
-        _: &'a ComponentName,
-        _: http::Request<monopod_core::Body>,
-        _: &'a Context,
-    ) -> BoxFuture<'a, Result<http::Response<monopod_core::Body>, Error>> {
-        const ANSWER: &str = r#"{"pong":"pong","kind":"A","id":7,"name":"\u0000","n":1.5,
-            "all":[{"id":"1","n":2},{"id":"2","n":"x"},null],"next":{"id":3}}"#;
-        Box::pin(async { Ok(http::Response::new(monopod_core::full(ANSWER))) })
+impl Answers for Rooms {
+    fn http(&self, _: &str) -> Bytes {
+        Bytes::from_static(
+            br#"{"pong":"pong","kind":"A","id":7,"name":"\u0000","n":1.5,
+            "all":[{"id":"1","n":2},{"id":"2","n":"x"},null],"next":{"id":3}}"#,
+        )
     }
 }
 
-impl Outgoing for Rooms {
-    fn send(
-        &self,
-        _: outgoing::Request,
-    ) -> BoxFuture<'static, Result<http::Response<monopod_core::Body>, outgoing::Error>> {
-        Box::pin(async { Err(outgoing::Error::Connect("nobody is outside".to_owned())) })
-    }
-}
-
-impl Events for Rooms {
-    fn watch(&self, _: &[TopicName], _: &Owner) -> BoxStream<'static, Event> {
-        Box::pin(futures_util::stream::empty())
-    }
-
-    fn last<'a>(
-        &'a self,
-        _: &'a TopicName,
-        _: &'a Retained,
-    ) -> BoxFuture<'a, Result<Option<Stored>, StoreError>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn since<'a>(&'a self, _: &'a Past) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async { Ok(Page::default()) })
-    }
-}
-
-impl Authenticator for Rooms {
-    fn bearer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Arc<User>, Refused>> {
-        Box::pin(async { Err(Refused::Invalid("nobody has one")) })
-    }
-}
-
-pub struct Documents {
-    router: Router,
-    runtime: Runtime,
-}
+pub struct Documents(Served);
 
 impl Documents {
     pub fn new() -> Self {
         let settings = Settings { max_batch: 3, ..Settings::default() };
-        let schema = compose(&[contribution(SDL)], &settings).unwrap();
-        let parts = Parts {
-            components: Arc::new(Rooms),
-            outgoing: Arc::new(Rooms),
-            events: Arc::new(Rooms),
-            authenticator: Arc::new(Rooms),
-            shutdown: CancellationToken::new(),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { router: Graph::new(schema, parts).router(), runtime }
+        Self(Served::new(compose(&[contribution(SDL)], &settings).unwrap(), Arc::new(Rooms)))
     }
 }
 
@@ -174,24 +111,7 @@ impl Target for Documents {
         let mut parts = input.splitn(2, |byte| *byte == VARIABLES);
         let document = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
         let variables = parts.next().and_then(|json| serde_json::from_slice::<Value>(json).ok());
-        let body = serde_json::json!({"query": document, "variables": variables}).to_string();
-        let mut request = http::Request::post("/graphql")
-            .header("content-type", "application/json")
-            .header("accept", "application/graphql-response+json, text/event-stream;q=0.1")
-            .body(Body::from(body))
-            .unwrap();
-        let user = Principal::User(Arc::new(User {
-            owner: Owner { issuer: "i".into(), subject: "s".into() },
-            name: None,
-            scopes: Vec::new(),
-            expires_at: u64::MAX,
-        }));
-        request.extensions_mut().insert(Context::new(user, Duration::from_secs(60)));
-        let router = self.router.clone();
-        let (status, bytes) = self.runtime.block_on(async move {
-            let response = router.oneshot(request).await.unwrap();
-            (response.status(), response.into_body().collect().await.unwrap().to_bytes())
-        });
+        let (status, bytes) = self.0.ask(&document, variables.as_ref());
         if bytes.starts_with(b"event: ") {
             return Ok("stream".to_owned());
         }

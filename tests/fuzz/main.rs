@@ -16,6 +16,7 @@
 mod change;
 mod document;
 mod loader;
+mod mapping;
 mod platform;
 mod response;
 mod run;
@@ -44,12 +45,14 @@ fn main() -> ExitCode {
         },
     };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, Make); 5] = [
+    let all: [(&str, Make); 7] = [
         ("loader", || Box::new(loader::Loader::new())),
         ("response", || Box::new(response::Responses::new())),
         ("platform", || Box::new(platform::Platforms::new())),
         ("schema", || Box::new(schema::Schemas::new())),
         ("document", || Box::new(document::Documents::new())),
+        ("selection", || Box::new(mapping::Selections::new())),
+        ("template", || Box::new(mapping::Templates::new())),
     ];
     if let Some(unknown) = wanted.iter().find(|name| all.iter().all(|(known, _)| known != name)) {
         let known: Vec<_> = all.iter().map(|(name, _)| *name).collect();

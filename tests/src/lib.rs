@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod graph;
 pub mod host;
 pub mod kube;
 pub mod nowhere;

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{
-    Definition, Directive, DirectiveList, Document, FieldDefinition, InterfaceTypeExtension,
-    ObjectTypeDefinition, ObjectTypeExtension, UnionTypeExtension,
+    Definition, Directive, DirectiveList, Document, FieldDefinition, InputValueDefinition,
+    InterfaceTypeExtension, ObjectTypeDefinition, ObjectTypeExtension, UnionTypeExtension,
 };
 use apollo_compiler::parser::{Parser, SourceSpan};
 
@@ -378,8 +378,12 @@ fn difference(first: &FieldDefinition, second: &FieldDefinition) -> Option<Strin
         return Some(format!("is `{}` here, and `{}`", second.ty, first.ty));
     }
     let arguments = |field: &FieldDefinition| {
-        let mut all: Vec<_> =
-            field.arguments.iter().map(|each| format!("{}: {}", each.name, each.ty)).collect();
+        let default = |each: &InputValueDefinition| {
+            each.default_value.as_ref().map(|value| format!(" = {value}")).unwrap_or_default()
+        };
+        let written =
+            |each: &Node<InputValueDefinition>| format!("{}: {}{}", each.name, each.ty, default(each));
+        let mut all: Vec<_> = field.arguments.iter().map(written).collect();
         all.sort();
         all.join(", ")
     };

@@ -9,6 +9,7 @@
 mod bind;
 mod connect;
 mod merge;
+mod one_of;
 mod outside;
 mod prelude;
 mod print;
@@ -32,6 +33,7 @@ use crate::plan::cache::Cache;
 use crate::schema::Schema;
 use crate::settings::Settings;
 pub(crate) use merge::ROOTS;
+pub(crate) use one_of::NAME as ONE_OF;
 use source::Sources;
 
 /// What one component adds to the schema, and what it may touch.
@@ -94,6 +96,7 @@ pub fn compose(contributions: &[Contribution], settings: &Settings) -> Result<Sc
         // What was left out above would make others look lost.
         unreachable::unreachable(&whole, &mut sources);
     }
+    one_of::one_of(&whole, &mut sources);
     let types = bind::bind(&whole, &merged, &mut sources, settings);
     if !sources.found.is_empty() {
         return Err(sorted(sources.found, contributions));

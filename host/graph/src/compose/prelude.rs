@@ -18,7 +18,7 @@ pub const DIRECTIVES: [&str; 10] = [
 ];
 
 /// Directives of the specification that contributions may use.
-pub const PUBLIC: [&str; 2] = ["deprecated", "specifiedBy"];
+pub const PUBLIC: [&str; 3] = ["deprecated", "specifiedBy", "oneOf"];
 
 /// The input types of the host's directives; not shown to clients.
 pub const INPUTS: [&str; 4] = ["ConnectHTTP", "ConnectHeader", "ConnectBatch", "ConnectErrors"];
@@ -39,6 +39,7 @@ directive @cost(weight: Int!) on FIELD_DEFINITION
 directive @listSize(assumedSize: Int, slicingArguments: [String!]) on FIELD_DEFINITION
 directive @key(fields: String!) repeatable on OBJECT
 directive @shareable repeatable on FIELD_DEFINITION | OBJECT
+directive @oneOf on INPUT_OBJECT
 input ConnectHTTP {
   GET: String POST: String PUT: String PATCH: String DELETE: String headers: [ConnectHeader!] body: String
 }

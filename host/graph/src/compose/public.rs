@@ -59,6 +59,7 @@ pub fn public(whole: &Schema) -> Result<Valid<Schema>, DiagnosticList> {
             ExtendedType::Scalar(scalar) => clean(&mut scalar.make_mut().directives),
         }
     }
+    super::one_of::show(&mut schema);
     let used = used(&schema);
     let unused = |name: &str| SCALARS.iter().any(|(scalar, ..)| *scalar == name) && !used.contains(name);
     schema.types.retain(|name, _| !unused(name));

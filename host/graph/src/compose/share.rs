@@ -7,10 +7,11 @@ use std::collections::HashSet;
 
 use apollo_compiler::Node;
 use apollo_compiler::Schema;
-use apollo_compiler::ast::{Definition, EnumTypeDefinition, InputObjectTypeDefinition};
+use apollo_compiler::ast::{Definition, EnumTypeDefinition, InputObjectTypeDefinition, InputValueDefinition};
 use apollo_compiler::schema::{Component, ComponentOrigin, ExtendedType};
 
 use super::merge::describe;
+use super::one_of;
 use super::source::Sources;
 
 /// Merges the later definitions into the schema.
@@ -54,6 +55,12 @@ fn input(schema: &mut Schema, second: &InputObjectTypeDefinition, sources: &mut 
     let first_span = first.name.location();
     let find = |name: &str| second.fields.iter().find(|field| field.name == name);
     let name = &second.name;
+    if first.directives.has(one_of::NAME) != second.directives.has(one_of::NAME) {
+        let message =
+            format!("input `{name}` is not the same kind of input by {}", describe(sources, first_span));
+        sources.report(name.location(), message, Some("mark both @oneOf, or none".to_owned()));
+        return;
+    }
     for field in second.fields.iter().filter(|field| !first.fields.contains_key(&field.name)) {
         if field.is_required() {
             let message = format!(
@@ -87,8 +94,27 @@ fn input(schema: &mut Schema, second: &InputObjectTypeDefinition, sources: &mut 
                 );
                 sources.report(other.name.location(), message, Some("give it one type".to_owned()));
             }
+            // What a client leaves out must mean the same to everybody.
+            Some(other) if other.default_value != field.default_value => {
+                let default = |field: &InputValueDefinition| {
+                    field.default_value.as_ref().map_or("none".to_owned(), |value| format!("`{value}`"))
+                };
+                let message = format!(
+                    "the default of {name}.{} is {} here, and {} by {}",
+                    field.name,
+                    default(other),
+                    default(field),
+                    describe(sources, span)
+                );
+                sources.report(other.name.location(), message, Some("give it one default".to_owned()));
+            }
             _ => {}
         }
+    }
+    if !first.fields.keys().any(|name| find(name).is_some()) {
+        let message = format!("input `{name}` has no field in common with {}", describe(sources, first_span));
+        sources.report(name.location(), message, Some("rename one of them".to_owned()));
+        return;
     }
     let first = first.make_mut();
     first.fields.retain(|name, _| find(name).is_some());

@@ -10,7 +10,7 @@
 pub mod call;
 mod code;
 pub mod complete;
-mod introspect;
+pub mod introspect;
 mod level;
 mod outside;
 mod wave;

@@ -9,6 +9,7 @@ use apollo_compiler::ast::{InputValueDefinition, Type, Value};
 use apollo_compiler::schema::ExtendedType;
 
 use super::{Variables, input};
+use crate::compose::ONE_OF;
 use crate::json::Json;
 
 /// An argument of a field, or a field of an input object.
@@ -27,8 +28,18 @@ enum Source {
     Constant(Json<'static>),
     /// By its place among the variables.
     Variable(usize),
-    List(Box<[Source]>),
+    /// With whether none of the items may be `null`.
+    List(Box<[Source]>, bool),
     Object(Box<[Argument]>),
+}
+
+/// A variable of the operation, as arguments know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Its place among the variables.
+    pub at: usize,
+    /// Whether it always has a value.
+    pub needed: bool,
 }
 
 /// Compiles the arguments of a field. `variable` finds a variable's place.
@@ -36,7 +47,7 @@ pub fn compile(
     schema: &Schema,
     definitions: &[Node<InputValueDefinition>],
     given: &[Node<apollo_compiler::ast::Argument>],
-    variable: &dyn Fn(&str) -> Option<usize>,
+    variable: &dyn Fn(&str) -> Option<Known>,
 ) -> Result<Box<[Argument]>, String> {
     let mut compiled = Vec::with_capacity(definitions.len());
     for definition in definitions {
@@ -54,7 +65,7 @@ fn argument(
     schema: &Schema,
     definition: &InputValueDefinition,
     value: Option<&Node<Value>>,
-    variable: &dyn Fn(&str) -> Option<usize>,
+    variable: &dyn Fn(&str) -> Option<Known>,
 ) -> Result<Option<Argument>, String> {
     let default = definition.default_value.as_ref();
     let default = default.map(|value| input::literal(schema, &definition.ty, value)).transpose();
@@ -72,11 +83,11 @@ fn source(
     schema: &Schema,
     ty: &Type,
     value: &Node<Value>,
-    variable: &dyn Fn(&str) -> Option<usize>,
+    variable: &dyn Fn(&str) -> Option<Known>,
 ) -> Result<Source, String> {
     if let Value::Variable(name) = &**value {
         return variable(name)
-            .map(Source::Variable)
+            .map(|known| Source::Variable(known.at))
             .ok_or_else(|| format!("Variable \"${name}\" is not defined."));
     }
     if !has_variable(value) {
@@ -90,11 +101,11 @@ fn source(
         (Value::List(items), Type::List(inner) | Type::NonNullList(inner)) => {
             let items: Result<Vec<_>, _> =
                 items.iter().map(|item| source(schema, inner, item, variable)).collect();
-            Ok(Source::List(items?.into()))
+            Ok(Source::List(items?.into(), inner.is_non_null()))
         }
         // One value counts as a list of one.
         (_, Type::List(inner) | Type::NonNullList(inner)) => {
-            Ok(Source::List([source(schema, inner, value, variable)?].into()))
+            Ok(Source::List([source(schema, inner, value, variable)?].into(), inner.is_non_null()))
         }
         (Value::Object(entries), _) => object(schema, ty, entries, variable),
         _ => Err(format!("expected a value of type \"{ty}\".")),
@@ -105,14 +116,26 @@ fn object(
     schema: &Schema,
     ty: &Type,
     entries: &[(apollo_compiler::Name, Node<Value>)],
-    variable: &dyn Fn(&str) -> Option<usize>,
+    variable: &dyn Fn(&str) -> Option<Known>,
 ) -> Result<Source, String> {
     let find = |name: &str| entries.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     match schema.types.get(ty.inner_named_type()) {
         Some(ExtendedType::InputObject(object)) => {
+            let one = object.directives.has(ONE_OF);
             let mut fields = Vec::with_capacity(object.fields.len());
+            if one && entries.len() != 1 {
+                return Err(input::exactly_one(&object.name));
+            }
             for field in object.fields.values() {
-                fields.extend(argument(schema, field, find(&field.name), variable)?);
+                let value = find(&field.name);
+                let given = value.and_then(|value| value.as_variable());
+                if one && given.and_then(|name| variable(name)).is_some_and(|known| !known.needed) {
+                    return Err(format!(
+                        "a variable for \"{}.{}\" must be of a type with `!`.",
+                        object.name, field.name
+                    ));
+                }
+                fields.extend(argument(schema, field, value, variable)?);
             }
             Ok(Source::Object(fields.into()))
         }
@@ -155,7 +178,7 @@ pub fn whole(arguments: &[Argument], name: &str, variables: &Variables<'_>) -> O
             Some(Some(value)) => Some(value),
             _ => argument.default.as_ref(),
         },
-        Source::List(_) | Source::Object(_) => None,
+        Source::List(..) | Source::Object(_) => None,
     };
     match value? {
         Json::Int(number) => Some(*number),
@@ -190,9 +213,14 @@ fn put_together<'a>(source: &Source, variables: &Variables<'a>) -> Result<Json<'
     Ok(match source {
         Source::Constant(value) => value.clone(),
         Source::Variable(at) => variables.get(*at).cloned().flatten().unwrap_or(Json::Null),
-        Source::List(items) => {
+        Source::List(items, full) => {
             let items: Result<Vec<_>, _> = items.iter().map(|item| put_together(item, variables)).collect();
-            Json::Array(items?)
+            let items = items?;
+            // A variable may be `null` here for the sake of its default.
+            if *full && items.iter().any(Json::is_null) {
+                return Err("An item of a list must not be null.".to_owned());
+            }
+            Json::Array(items)
         }
         Source::Object(fields) => resolve(fields, variables)?,
     })

@@ -16,11 +16,13 @@ use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Name, Node};
 
+use super::arguments::{Argument, Known};
 use super::scan::exceeded;
 use super::{
     Condition, Field, Include, Introspection, Kind, Output, Plan, Shape, Variable, arguments, cost, input,
 };
 use crate::error::{Failure, Place, code};
+use crate::execute::introspect;
 use crate::schema::{Rule, Schema};
 
 /// What a mutation costs where `@cost` says nothing: it changes something and takes a call.
@@ -76,6 +78,7 @@ fn introspection(
     }
     apollo_compiler::introspection::check_max_depth(&document, &operation)
         .map_err(|error| Failure::new(code::LIMIT_EXCEEDED, error.message().to_string()))?;
+    let (document, operation) = introspect::with_names(schema, document, operation);
     Ok(Introspection { document, operation, answer: OnceLock::new() })
 }
 
@@ -106,7 +109,7 @@ struct Groups<'d> {
 struct Builder<'d> {
     schema: &'d Schema,
     document: &'d Valid<ExecutableDocument>,
-    names: HashMap<&'d str, usize>,
+    names: HashMap<&'d str, Known>,
     steps: usize,
     guarded: bool,
     sized: bool,
@@ -139,7 +142,9 @@ impl<'d> Builder<'d> {
         // The names live as long as the document, which the operation came from.
         for known in self.document.operations.iter().flat_map(|each| &each.variables) {
             let at = operation.variables.iter().position(|variable| variable.name == known.name);
-            at.and_then(|at| self.names.insert(known.name.as_str(), at));
+            let needed =
+                |at: usize| variables.get(at).is_some_and(|variable: &Variable| variable.ty.is_non_null());
+            at.and_then(|at| self.names.insert(known.name.as_str(), Known { at, needed: needed(at) }));
         }
         Ok(variables.into())
     }
@@ -180,7 +185,11 @@ impl<'d> Builder<'d> {
     ) -> Result<(), Failure> {
         for selection in selections {
             self.step()?;
-            let Some(when) = self.conditions(selection.directives(), when) else { continue };
+            let Some(when) = self.conditions(selection.directives(), when) else {
+                // What is never asked for must be valid all the same.
+                self.literals(selection)?;
+                continue;
+            };
             match selection {
                 Selection::Field(field) => {
                     let key = field.response_key().as_str();
@@ -215,6 +224,32 @@ impl<'d> Builder<'d> {
         Ok(())
     }
 
+    /// Checks the arguments that the compiler does not: custom scalars and `@oneOf` inputs.
+    fn literals(&mut self, selection: &'d Selection) -> Result<(), Failure> {
+        self.step()?;
+        let below = match selection {
+            Selection::Field(field) => {
+                self.arguments(field)?;
+                &field.selection_set
+            }
+            Selection::InlineFragment(fragment) => &fragment.selection_set,
+            Selection::FragmentSpread(spread) => {
+                let Some(fragment) = self.document.fragments.get(&spread.fragment_name) else {
+                    return Ok(());
+                };
+                &fragment.selection_set
+            }
+        };
+        below.selections.iter().try_for_each(|each| self.literals(each))
+    }
+
+    fn arguments(&self, field: &executable::Field) -> Result<Box<[Argument]>, Failure> {
+        let find = |name: &str| self.names.get(name).copied();
+        let place = self.place(field.name.location());
+        arguments::compile(&self.schema.public, &field.definition.arguments, &field.arguments, &find)
+            .map_err(|message| Failure::new(code::VALIDATION_FAILED, message).at(place))
+    }
+
     /// `when` with the conditions of these directives; none if it can never hold.
     fn conditions(&self, directives: &[Node<Directive>], when: &Conditions) -> Option<Conditions> {
         let mut more = Vec::new();
@@ -231,7 +266,7 @@ impl<'d> Builder<'d> {
                 }
             } else {
                 let condition =
-                    Condition { variable: *self.names.get(value.as_variable()?.as_str())?, wanted };
+                    Condition { variable: self.names.get(value.as_variable()?.as_str())?.at, wanted };
                 if !when.contains(&condition) {
                     more.push(condition);
                 }
@@ -259,7 +294,8 @@ impl<'d> Builder<'d> {
             .first()
             .ok_or_else(|| Failure::new(code::VALIDATION_FAILED, "An empty selection."))?;
         let field: &'d executable::Field = first.field;
-        let place = self.place(field.name.location());
+        // A field begins with its alias.
+        let place = self.place(field.alias.as_ref().unwrap_or(&field.name).location());
         let coordinate = format!("{}.{}", here.ty, field.name);
         let info = self.schema.field(here.ty, &field.name);
         let mut rules: Vec<Arc<Rule>> = info.and_then(|info| info.rule.clone()).into_iter().collect();
@@ -286,12 +322,7 @@ impl<'d> Builder<'d> {
             self.types_rules(inner, &output, &mut rules);
             match info.and_then(|info| info.resolver.clone()) {
                 Some(resolver) => {
-                    let names = &self.names;
-                    let find = |name: &str| names.get(name).copied();
-                    let definitions = &field.definition.arguments;
-                    let arguments =
-                        arguments::compile(&self.schema.public, definitions, &field.arguments, &find)
-                            .map_err(|message| Failure::new(code::VALIDATION_FAILED, message).at(place))?;
+                    let arguments = self.arguments(field)?;
                     let slicing = info.and_then(|info| info.size.as_ref()).map(|size| &size.slicing);
                     self.sized |= slicing
                         .is_some_and(|names| names.iter().any(|name| arguments::varies(&arguments, name)));

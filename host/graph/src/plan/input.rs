@@ -11,6 +11,7 @@ use apollo_compiler::schema::ExtendedType;
 
 use super::scan::exceeded;
 use super::{Plan, Variables};
+use crate::compose::ONE_OF;
 use crate::error::{Failure, code};
 use crate::json::Json;
 use crate::scalar::Leaf;
@@ -143,6 +144,10 @@ fn coerce<'a>(
                 let key: String = key.chars().take(100).collect();
                 return Err(wrong(path, format!("field \"{key}\" is not defined by type \"{name}\".")));
             }
+            if object.directives.has(ONE_OF) && !matches!(coerced.as_slice(), [(_, only)] if !only.is_null())
+            {
+                return Err(wrong(path, exactly_one(name)));
+            }
             Ok(Json::Object(coerced))
         }
         Some(definition) => {
@@ -154,6 +159,11 @@ fn coerce<'a>(
         }
         None => Err(wrong(path, format!("there is no type \"{name}\"."))),
     }
+}
+
+/// What is said of a `@oneOf` input of which not exactly one field is given.
+pub fn exactly_one(name: &str) -> String {
+    format!("exactly one field of \"{name}\" must be given, and not be null.")
 }
 
 /// The value of an input field that was not given: its default, nothing, or an error.

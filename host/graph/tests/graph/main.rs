@@ -5,12 +5,14 @@
 mod advisories;
 mod authorization;
 mod code;
+mod coercion;
 mod composition;
 mod documents;
 mod errors;
 mod execution;
 mod hostile;
 mod http;
+mod mapping;
 mod nested;
 mod release;
 mod socket;
