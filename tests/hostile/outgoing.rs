@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use monopod_core::BoxFuture;
 use monopod_core::component::Limits;
 use monopod_core::invoke::Error;
+use monopod_core::limit::Limit;
 use monopod_core::outgoing::Resolver;
 use monopod_core::size::Size;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -281,4 +282,49 @@ async fn sending_again_is_the_components_wish_and_its_header_stays_here() {
     let heads = server.heads.lock().unwrap();
     assert_eq!(heads.len(), 2);
     assert!(heads.iter().all(|head| !head.contains("monopod-retries")), "{heads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_beyond_the_connections_wait_and_beyond_those_are_refused_and_counted() {
+    let silent = Server::new(|mut stream| async move { drop(stream.read_u8().await) }).await;
+    let one = Limits { connections: 1, deadline: Duration::from_secs(5), ..limits() };
+    let house = house(one, &[&silent.grant()]);
+    let url = silent.url("/v1/");
+    // One has the connection, eight wait for it.
+    let answers = futures_util::future::join_all((0..12).map(|_| house.post("/fetch/0", &url))).await;
+    let refused =
+        answers.iter().filter(|it| it.as_ref().is_ok_and(|it| it.contains("ConnectionLimitReached")));
+    let refused = refused.count() as u64;
+    // One that comes after another's deadline finds its place.
+    assert!((1..=3).contains(&refused), "{answers:?}");
+    assert_eq!(house.reached(Limit::Connections), refused);
+}
+
+#[tokio::test]
+async fn bodies_from_servers_outside_are_bounded_and_counted() {
+    let said = Server::saying("HTTP/1.1 200 OK\r\ncontent-length: 101\r\n\r\n").await;
+    let found = Server::new(|mut stream| async move {
+        let body = "x".repeat(101);
+        let answer =
+            format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n65\r\n{body}\r\n0\r\n\r\n");
+        drop(stream.write_all(answer.as_bytes()).await);
+    })
+    .await;
+    let small = Limits { outgoing_body: Size::bytes(100), ..limits() };
+    let house = house(small, &[&said.grant(), &found.grant()]);
+    for (at, server) in [said, found].iter().enumerate() {
+        let answer = house.post("/fetch/0", &server.url("/v1/")).await.unwrap();
+        assert!(answer.starts_with("error: "), "{answer}");
+        assert_eq!(house.reached(Limit::OutgoingBody), at as u64 + 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_refused_requests_is_held_to_the_log_rate() {
+    let house = house(Limits { log: Size::bytes(100), ..limits() }, &[]);
+    for _ in 0..20 {
+        let answer = house.post("/fetch/0", "http://here.test/v1/").await.unwrap();
+        assert!(answer.starts_with("error: "), "{answer}");
+    }
+    assert!(house.reached(Limit::Log) > 10, "{}", house.reached(Limit::Log));
 }

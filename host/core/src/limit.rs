@@ -29,6 +29,101 @@ pub const OUTPUT: Size = Size::kibibytes(16);
 /// Keys that one unit may have read, scans included: each is remembered until it commits.
 pub const READS: u32 = 10_000;
 
+/// What subscriptions may hold of the messages they have not read.
+pub mod watchers {
+    use crate::size::Size;
+
+    /// How many messages of one topic and one user a watcher may fall behind: several seconds
+    /// of the greatest rate one writer commits.
+    pub const RING: u32 = 1_024;
+    /// And how many bytes: what one user may hold in memory for each topic. One message stays
+    /// in any case.
+    pub const RING_BYTES: Size = Size::mebibytes(4);
+    /// And all rings together: some tens of slow users. Beyond it every ring keeps one message.
+    pub const ALL_BYTES: Size = Size::mebibytes(64);
+}
+
+/// What a broker behind topics may hold of ours, and we of its.
+pub mod brokers {
+    use crate::size::Size;
+
+    /// Messages on their way to a broker at once: with a confirmation in 3 ms that is far more
+    /// than one writer commits.
+    pub const UNDER_WAY: u32 = 256;
+    /// And their bytes: what a slow broker may hold of our memory.
+    pub const UNDER_WAY_BYTES: Size = Size::mebibytes(32);
+    /// Tries for one message that the broker refuses, the first included: two minutes with the
+    /// waits between them, as for components. While a broker is away nothing is counted.
+    pub const ATTEMPTS: u32 = 8;
+    /// Messages that RabbitMQ sends ahead for one queue. It bounds them by number only; with the
+    /// largest message that a topic takes (1 MiB) that is 64 MiB for each queue.
+    pub const PREFETCH: u16 = 64;
+    /// Messages of one unit of work that a taker commits.
+    pub const TAKEN: u32 = 256;
+    /// And their bytes, well below what a unit may have.
+    pub const TAKEN_BYTES: Size = Size::mebibytes(4);
+}
+
+/// A bound of the host's own, that no component reaches alone and no key changes.
+#[derive(Debug)]
+pub struct Bound {
+    /// What is bounded.
+    pub what: &'static str,
+    /// By how much.
+    pub most: Fixed,
+    /// What happens there.
+    pub then: &'static str,
+}
+
+/// The host's own bounds on messages, for `docs/limits.md`.
+pub const BOUNDS: &[Bound] = &[
+    Bound {
+        what: "messages that a subscription may fall behind, for each topic and user",
+        most: Fixed::Count(watchers::RING),
+        then: "the oldest are passed over, and the subscriber is told how many",
+    },
+    Bound {
+        what: "their bytes",
+        most: Fixed::Size(watchers::RING_BYTES),
+        then: "the same; the newest message stays in any case",
+    },
+    Bound {
+        what: "bytes that all subscriptions together hold",
+        most: Fixed::Size(watchers::ALL_BYTES),
+        then: "the same; each topic and user keeps the newest message",
+    },
+    Bound {
+        what: "messages on their way to a broker, not confirmed yet",
+        most: Fixed::Count(brokers::UNDER_WAY),
+        then: "the next wait in the state",
+    },
+    Bound {
+        what: "their bytes",
+        most: Fixed::Size(brokers::UNDER_WAY_BYTES),
+        then: "the next wait in the state",
+    },
+    Bound {
+        what: "tries for a message that a broker refuses",
+        most: Fixed::Count(brokers::ATTEMPTS),
+        then: "it becomes a dead letter",
+    },
+    Bound {
+        what: "messages that RabbitMQ sends ahead for one queue",
+        most: Fixed::Count(brokers::PREFETCH as u32),
+        then: "the next stay at RabbitMQ",
+    },
+    Bound {
+        what: "messages from a broker in one unit of work",
+        most: Fixed::Count(brokers::TAKEN),
+        then: "the next go into another unit",
+    },
+    Bound {
+        what: "their bytes",
+        most: Fixed::Size(brokers::TAKEN_BYTES),
+        then: "the next go into another unit",
+    },
+];
+
 /// When a component that fails is left alone.
 pub mod circuit {
     use std::time::Duration;
@@ -194,6 +289,16 @@ limits! {
         "names and values of those headers together", "an error",
         "it made headers larger than",
         "tests/hostile/limits.rs"::headers_are_bounded_in_number_and_size;
+    Connections "connections" key("connections"):
+        "connections to servers outside at once, idle ones included",
+        "requests wait; beyond eight times as many they are refused",
+        "eight times as many of its requests to servers outside wait as it may have connections, which is",
+        "tests/hostile/outgoing.rs"::requests_beyond_the_connections_wait_and_beyond_those_are_refused_and_counted;
+    OutgoingBody "outgoing-body" key("outgoing-body"):
+        "body of a request to a server outside, and of its response",
+        "an error; the connection is closed",
+        "a body between it and a server outside is larger than",
+        "tests/hostile/outgoing.rs"::bodies_from_servers_outside_are_bounded_and_counted;
     Log "log" key("log"):
         "log lines of all calls together, for each second", "the line is dropped and counted",
         "it logs more for each second than",

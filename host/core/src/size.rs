@@ -29,8 +29,8 @@ impl Size {
     }
 
     /// In bytes, for an index; as large as the machine can address.
-    pub fn as_usize(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
+    pub const fn as_usize(self) -> usize {
+        if self.0 > usize::MAX as u64 { usize::MAX } else { self.0 as usize }
     }
 
     /// Reads `64MiB`, `10 MB`, `512B`. A number without a unit is refused.

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use monopod_core::event::Event;
 use monopod_core::identity::Owner;
+use monopod_core::limit::watchers;
 use monopod_core::message::Message;
 use monopod_core::name::TopicName;
 use monopod_core::topics::Stored;
@@ -23,16 +24,10 @@ use tokio::sync::Notify;
 
 use crate::lock;
 
-/// How many messages of a ring a watcher may fall behind: several seconds of the
-/// greatest rate one writer commits.
-const RING: usize = 1_024;
-
-/// And how many bytes: what one user may hold in memory for each topic. One message stays in
-/// any case.
-const RING_BYTES: usize = 4 << 20;
-
-/// And all rings together: some tens of slow users. Beyond it every ring keeps one message.
-const ALL_BYTES: usize = 64 << 20;
+// As numbers that collections count in.
+const RING: usize = watchers::RING as usize;
+const RING_BYTES: usize = watchers::RING_BYTES.as_usize();
+const ALL_BYTES: usize = watchers::ALL_BYTES.as_usize();
 
 /// A ring that was read to its end and had more places than this gives them back.
 const IDLE_PLACES: usize = 16;

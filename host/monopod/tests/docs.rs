@@ -7,14 +7,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use monopod_core::limit::{Limit, circuit};
+use monopod_core::limit::{BOUNDS, Limit, circuit};
 use monopod_operate::metrics::{METRICS, Sort};
 use serde_json::Value;
 
 /// The one key of `[limits]` that bounds tries and not what is used up.
 const TRIES: &str = "attempts";
-/// Keys for requests to servers outside: `edge` enforces them; they are not counted here.
-const OUTSIDE: [&str; 2] = ["connections", "outgoing-body"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -73,11 +71,16 @@ fn the_page_of_limits_is_that_of_the_code() {
         let (file, test) = about.test.split_once("::").unwrap();
         writeln!(said, "| {} | {} … | [`{test}`](../{file}) |", about.name, about.said).unwrap();
     }
+    let mut bounds = String::new();
+    for bound in BOUNDS {
+        writeln!(bounds, "| {} | {} | {} |", bound.what, bound.most, bound.then).unwrap();
+    }
     let attempts = &keys[TRIES];
     write!(
         page,
         "\n`{TRIES}` ({}, {}) is how often a message or timer is tried before it becomes a dead letter.\n\
-        `connections` and `outgoing-body` bound requests to servers outside: [outgoing.md](outgoing.md).\n\
+        What else bounds requests to servers outside is in [outgoing.md](outgoing.md); how large a component may be at\n\
+        load, in [components.md](components.md).\n\
         The largest `memory`, `tables` and the sum of `concurrency` of all components size the pool of instances.\n\n\
         ## What is said, and the test that shows it\n\n| limit | the message begins | test |\n|---|---|---|\n{said}\n\
         ## Processor time\n\n\
@@ -91,7 +94,11 @@ fn the_page_of_limits_is_that_of_the_code() {
         timers wait without using up attempts. After {:?}, doubled each time up to {:?} and varied by a fifth, one\n\
         call is tried: if it goes well the circuit closes. A caller that had less than half of the component's\n\
         `deadline` left does not count as the component's timeout. Answers of 5xx do not count either: the guest\n\
-        lives and says what is wrong.\n",
+        lives and says what is wrong.\n\n\
+        ## Subscriptions and brokers\n\n\
+        Bounds of the host's own on messages; no key changes them. `monopod ps`, `monopod topics` and the metrics\n\
+        show what waits.\n\n\
+        | bounds | most | there |\n|---|---|---|\n{bounds}",
         text(&attempts["default"]),
         range(attempts),
         circuit::FAILURES,
@@ -105,8 +112,7 @@ fn the_page_of_limits_is_that_of_the_code() {
 
 #[test]
 fn every_key_is_a_limit_and_every_limit_has_its_test() {
-    let keys: BTreeSet<String> =
-        keys().keys().filter(|key| *key != TRIES && !OUTSIDE.contains(&key.as_str())).cloned().collect();
+    let keys: BTreeSet<String> = keys().keys().filter(|key| *key != TRIES).cloned().collect();
     let limits: BTreeSet<String> =
         Limit::ALL.iter().filter_map(|l| l.about().key.map(str::to_owned)).collect();
     assert_eq!(keys, limits);

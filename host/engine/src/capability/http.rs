@@ -46,21 +46,14 @@ impl Outgoing {
         let internal =
             host.strip_suffix(".internal").filter(|_| uri.scheme() == Some(&http::uri::Scheme::HTTP));
         let Some(name) = internal else {
-            return outside::decide(uri, caller, &self.context).map(Target::Outside);
+            return outside::decide(uri, &self.loaded, &self.context).map(Target::Outside);
         };
         if let Some(name) = caller.grants.call.get(name) {
             return Ok(Target::Component(name.clone()));
         }
         let fix = format!("[components.{}.grants] call = [\"{name}\"]", caller.name);
-        if self.loaded.may_log(fix.len()) {
-            outside::refused(
-                caller,
-                &self.context,
-                &format!("http://{host}{}", uri.path()),
-                "not granted",
-                &fix,
-            );
-        }
+        let to = format!("http://{host}{}", uri.path());
+        outside::refused(&self.loaded, &self.context, &to, "not granted", &fix);
         Err(Error::HttpRequestDenied)
     }
 }
@@ -92,8 +85,8 @@ impl WasiHttpHooks for Outgoing {
                 Target::Component(name) => name,
                 Target::Outside(permit) => {
                     let shared = shared.upgrade().ok_or(Error::ConnectionTerminated)?;
-                    let (client, caller) = (&*shared.outgoing, &loaded.component);
-                    let response = outside::send(client, caller, &context, permit, request, options).await?;
+                    let client = &*shared.outgoing;
+                    let response = outside::send(client, &loaded, &context, permit, request, options).await?;
                     return Ok((response, done()));
                 }
             };

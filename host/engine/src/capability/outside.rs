@@ -1,15 +1,19 @@
 //! `wasi:http` to servers outside: decided here by the caller's grants, sent by the port
 //! [`monopod_core::outgoing`]. Called by `http`, for both versions of the interface.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use monopod_core::Body;
-use monopod_core::component::Component;
 use monopod_core::context::{Context, TraceId};
+use monopod_core::limit::Limit;
 use monopod_core::outgoing::{self, Bounds, Fix, Outgoing, Permit, Phase, Refusal, permit};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use crate::load::Loaded;
 
 /// How often the host may send the request again: the component says with it that sending it
 /// twice does no harm. It never leaves the host.
@@ -18,8 +22,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The one decision where a request may go; a refusal is logged with the line that would
 /// change it.
-pub(super) fn decide(uri: &http::Uri, caller: &Component, context: &Context) -> Result<Permit, Error> {
-    permit(uri, &caller.grants.http).map_err(|Refusal { to, why, fix }| {
+pub(super) fn decide(uri: &http::Uri, caller: &Loaded, context: &Context) -> Result<Permit, Error> {
+    permit(uri, &caller.component.grants.http).map_err(|Refusal { to, why, fix }| {
         let fix = match fix {
             Fix::Grant(place) => grant(caller, &place),
             Fix::Instead(instead) => instead.to_owned(),
@@ -29,19 +33,22 @@ pub(super) fn decide(uri: &http::Uri, caller: &Component, context: &Context) -> 
     })
 }
 
-fn grant(caller: &Component, place: &str) -> String {
-    outgoing::grant_line(&caller.name, &caller.grants.http, place)
+fn grant(caller: &Loaded, place: &str) -> String {
+    outgoing::grant_line(&caller.component.name, &caller.component.grants.http, place)
 }
 
-pub(super) fn refused(caller: &Component, context: &Context, to: &str, why: &str, fix: &str) {
-    tracing::warn!(component = %caller.name, correlation = %context.correlation, trace = %context.trace,
-        to, why, fix, "outgoing request refused");
+/// Says what was refused, as often as the component's log rate allows.
+pub(super) fn refused(caller: &Loaded, context: &Context, to: &str, why: &str, fix: &str) {
+    if caller.may_log(to.len() + why.len() + fix.len()) {
+        tracing::warn!(component = %caller.component.name, correlation = %context.correlation,
+            trace = %context.trace, to, why, fix, "outgoing request refused");
+    }
 }
 
 /// Sends what was decided. Identity does not go along, the trace does.
 pub(super) async fn send(
     client: &dyn Outgoing,
-    caller: &Component,
+    caller: &Arc<Loaded>,
     context: &Context,
     permit: Permit,
     request: http::Request<WasiBody>,
@@ -54,7 +61,7 @@ pub(super) async fn send(
     let options = options.unwrap_or_default();
     let to = format!("{}{}", permit.destination(), permit.target().path());
     let request = outgoing::Request {
-        component: caller.name.clone(),
+        component: caller.component.name.clone(),
         permit,
         request: http::Request::from_parts(parts, body),
         bounds: Bounds {
@@ -62,17 +69,19 @@ pub(super) async fn send(
             connect: options.connect_timeout,
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
-            body: caller.limits.outgoing_body,
-            connections: caller.limits.connections,
+            body: caller.component.limits.outgoing_body,
+            connections: caller.component.limits.connections,
             retries: retries.and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(0),
         },
     };
     let began = std::time::Instant::now();
     match client.send(request).await {
         Ok(response) => {
-            tracing::debug!(component = %caller.name, correlation = %context.correlation, trace = %context.trace,
+            tracing::debug!(component = %caller.component.name, correlation = %context.correlation, trace = %context.trace,
                 to, status = response.status().as_u16(), micros = micros(began.elapsed()), "outgoing request");
-            Ok(response.map(|body| body.map_err(|error| interrupted(&*error)).boxed_unsync()))
+            let caller = caller.clone();
+            let body = |body: Body| body.map_err(move |error| interrupted(&caller, &*error)).boxed_unsync();
+            Ok(response.map(body))
         }
         Err(outgoing::Error::Address { name, address, kind }) => {
             let why = format!("`{name}` leads to {address}, {}", kind.as_str());
@@ -81,11 +90,32 @@ pub(super) async fn send(
             Err(Error::DestinationIpProhibited)
         }
         Err(error) => {
-            tracing::warn!(component = %caller.name, correlation = %context.correlation, trace = %context.trace,
-                to, error = %error, micros = micros(began.elapsed()), "outgoing request failed");
+            let why = reached(caller, &error).unwrap_or_else(|| error.to_string());
+            if caller.may_log(to.len() + why.len()) {
+                tracing::warn!(component = %caller.component.name, correlation = %context.correlation,
+                    trace = %context.trace, to, error = why, micros = micros(began.elapsed()), "outgoing request failed");
+            }
             Err(code(&error))
         }
     }
+}
+
+/// Counts the component's limit that `error` is about, and names its key; none: it is about
+/// another, or about none.
+fn reached(caller: &Loaded, error: &outgoing::Error) -> Option<String> {
+    let component = &caller.component;
+    let (limit, max) = match error {
+        // All components together have a number of their own, above any component's.
+        outgoing::Error::Connections(most) if *most == component.limits.connections => {
+            (Limit::Connections, most as &dyn fmt::Display)
+        }
+        outgoing::Error::RequestSize(most) | outgoing::Error::ResponseSize(most) => {
+            (Limit::OutgoingBody, most as &dyn fmt::Display)
+        }
+        _ => return None,
+    };
+    caller.account.hit(limit);
+    Some(limit.reached(&component.name, max))
 }
 
 fn micros(time: Duration) -> u64 {
@@ -103,10 +133,11 @@ fn trace(headers: &mut http::HeaderMap, trace: TraceId) {
 }
 
 /// Why a response's body is not whole.
-fn interrupted(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+fn interrupted(caller: &Loaded, error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
     match error.downcast_ref::<outgoing::Error>() {
         Some(error) => {
-            tracing::debug!(error = %error, "the response of an outgoing request broke off");
+            let why = reached(caller, error).unwrap_or_else(|| error.to_string());
+            tracing::debug!(component = %caller.component.name, error = why, "the response of an outgoing request broke off");
             code(error)
         }
         None => Error::HttpResponseIncomplete,

@@ -19,6 +19,7 @@ use std::time::Duration;
 use monopod_core::BoxFuture;
 use monopod_core::context::{CorrelationId, TraceId};
 use monopod_core::invoke::{Components, Error};
+use monopod_core::limit::brokers;
 use monopod_core::message::{Delivery, Message, Outcome};
 use monopod_core::name::ComponentName;
 use monopod_core::store::{Error as StoreError, Store};
@@ -37,18 +38,11 @@ pub use seal::{Seal, SealError};
 pub(crate) use status::Progress;
 pub use status::{BrokerStatus, Line, Side};
 
-/// Messages on their way to a broker at once: with a confirmation in 3 ms that is far more
-/// than one writer commits.
-pub(crate) const UNDER_WAY: u32 = 256;
-/// And their bytes: what a slow broker may hold of our memory.
-pub(crate) const UNDER_WAY_BYTES: usize = 32 << 20;
-/// Tries for one message that the broker refuses, the first included: two minutes with the
-/// waits between them, as for components. While a broker is away nothing is counted.
-pub const ATTEMPTS: u32 = 8;
-/// Messages of one unit of work that a taker commits.
-pub(crate) const TAKEN_AT_ONCE: usize = 256;
-/// And their bytes, well below what a unit may have.
-pub(crate) const TAKEN_AT_ONCE_BYTES: usize = 4 << 20;
+pub use brokers::ATTEMPTS;
+pub(crate) use brokers::UNDER_WAY;
+pub(crate) const UNDER_WAY_BYTES: usize = brokers::UNDER_WAY_BYTES.as_usize();
+pub(crate) const TAKEN_AT_ONCE: usize = brokers::TAKEN as usize;
+pub(crate) const TAKEN_AT_ONCE_BYTES: usize = brokers::TAKEN_BYTES.as_usize();
 
 /// Between two tries to reach a broker that is away: soon at first, since most are only
 /// started again, and never longer than a person waits who has mended it.

@@ -10,6 +10,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, Consumer};
+use monopod_core::limit::brokers::PREFETCH;
 use monopod_core::message::Message;
 use monopod_core::name::TopicName;
 use tokio::task::JoinSet;
@@ -19,10 +20,6 @@ use super::give::{Unsent, publish};
 use super::line::{Fault, short, supervise};
 use super::{Parts, map};
 use crate::broker::{Side, TAKEN_AT_ONCE, TAKEN_AT_ONCE_BYTES, Unkept, keep};
-
-/// Messages that RabbitMQ sends ahead for one queue. It bounds them by number only; with the
-/// largest message that a topic takes (1 MiB) that is 64 MiB for each queue.
-const PREFETCH: u16 = 64;
 
 /// Where messages go that can never be kept, behind the queue's name.
 const ASIDE: &str = ".refused";
