@@ -57,7 +57,8 @@ async fn a_condition_that_cannot_be_used_and_a_secret_that_is_not_there_are_said
     let text = "[platform]\nname = \"p\"\n[identity]\ndevelopment = true\n\
         [policies.Mine]\nallow = \"caller.sub == args.owner\"\n\
         [policies.Cut]\nallow = \"caller.subject ==\"\n\
-        [services.geo]\nurl = \"https://geo.example\"\nsecrets.authorization = \"geo-token\"\n";
+        [services.geo]\nurl = \"https://geo.example\"\nsecrets.authorization = \"geo-token\"\n\
+        [telemetry]\nendpoint = \"https://collector.example\"\nsecrets.authorization = \"collector-token\"\n";
     std::fs::write(folder.path().join("p.toml"), text).unwrap();
     monopod(folder.path(), ["check", "p.toml"]).await.refused(
         64,
@@ -65,6 +66,7 @@ async fn a_condition_that_cannot_be_used_and_a_secret_that_is_not_there_are_said
             "p.toml:6:9: the condition of policy `Mine` cannot be used: `caller` has no `sub`",
             "p.toml:8:9: the condition of policy `Cut` cannot be used: Syntax error",
             "geo-token: the secret `authorization` of service `geo` cannot be read",
+            "collector-token: the secret `authorization` of [telemetry] cannot be read",
         ],
     );
 }

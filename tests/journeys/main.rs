@@ -33,5 +33,6 @@ mod services;
 mod start;
 mod stop;
 mod support;
+mod telemetry;
 mod tokens;
 mod traces;

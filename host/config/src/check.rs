@@ -16,6 +16,7 @@ use crate::platform::{Component, Edge, File, Grants, Graphql, Identity};
 use crate::report::{Report, nearest, suggest};
 use crate::section::At;
 use crate::value::{Each, Set};
+use crate::words::{Header, Text};
 
 /// Paths the front door answers itself.
 const RESERVED: [&str; 4] = ["/graphql", "/identity", "/health", "/blobs"];
@@ -40,6 +41,9 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
     }
     documents(&raw.graphql.value, report);
     services(raw, report);
+    if let Some(telemetry) = raw.telemetry.as_ref().map(|at| &at.value) {
+        twice("[telemetry]", &telemetry.headers.value, &telemetry.secrets.value, report);
+    }
     for (name, policy) in &raw.policies.value.entries {
         if let Some(scopes) = policy.value.scopes.as_ref().filter(|s| s.value.0.is_empty()) {
             let message = format!("policy `{name}` has no scopes, so that it would admit everybody");
@@ -85,15 +89,17 @@ fn services(raw: &File, report: &mut Report<'_>) {
             let message = format!("service `{name}` has the name of a component, and `to` could mean both");
             report.at(at.key.clone(), message, Some("give one of them another name".into()));
         }
-        for header in at.value.secrets.value.entries.keys() {
-            if let Some(twice) = at.value.headers.value.entries.get(header) {
-                let message = format!("service `{name}` has the header `{}` twice", header.0);
-                report.at(
-                    twice.key.clone(),
-                    message,
-                    Some("leave it out of `headers` or of `secrets`".into()),
-                );
-            }
+        let (headers, secrets) = (&at.value.headers.value, &at.value.secrets.value);
+        twice(&format!("service `{name}`"), headers, secrets, report);
+    }
+}
+
+/// A header that is given in the clear and in a file, too.
+fn twice(of: &str, headers: &Each<Header, Text>, secrets: &Each<Header, PathBuf>, report: &mut Report<'_>) {
+    for header in secrets.entries.keys() {
+        if let Some(twice) = headers.entries.get(header) {
+            let message = format!("{of} has the header `{}` twice", header.0);
+            report.at(twice.key.clone(), message, Some("leave it out of `headers` or of `secrets`".into()));
         }
     }
 }
@@ -389,6 +395,19 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
                 Some(scopes.value.0.iter().map(|(scope, _)| scope.0.clone()).collect())
             }),
             metrics: raw.admin.value.metrics.as_ref().map(|at| at.value),
+        },
+        telemetry: match &raw.telemetry {
+            None => None,
+            Some(at) => {
+                let from = &at.value;
+                Some(plan::Telemetry {
+                    endpoint: from.endpoint.as_ref()?.value.0.clone(),
+                    interval: from.interval.value.0,
+                    ca: from.ca.as_ref().map(|at| beside(&at.value)),
+                    headers: each(&from.headers.value, |name, text| Some((name.0.clone(), text.0.clone())))?,
+                    secrets: each(&from.secrets.value, |name, file| Some((name.0.clone(), beside(file))))?,
+                })
+            }
         },
         identity,
         outgoing_ca: raw.outgoing.value.ca.as_ref().map(|at| beside(&at.value)),

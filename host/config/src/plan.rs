@@ -27,6 +27,8 @@ pub struct Plan {
     pub edge: Edge,
     /// The operator's door.
     pub admin: Admin,
+    /// The collector that figures are pushed to, if there is one.
+    pub telemetry: Option<Telemetry>,
     /// Whose tokens count.
     pub identity: Identity,
     /// Certificates to trust besides the machine's own when components send requests to servers
@@ -83,6 +85,21 @@ pub struct Admin {
     pub policy: Option<BTreeSet<String>>,
     /// An address that answers `/metrics` and nothing else.
     pub metrics: Option<SocketAddr>,
+}
+
+/// A collector that speaks OTLP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Its address; does not end with `/`.
+    pub endpoint: String,
+    /// Between two pushes.
+    pub interval: Duration,
+    /// Certificates to trust besides the machine's own, the folder already in front.
+    pub ca: Option<PathBuf>,
+    /// Headers that are sent with every push.
+    pub headers: BTreeMap<String, String>,
+    /// Headers whose values are in files, the folder already in front.
+    pub secrets: BTreeMap<String, PathBuf>,
 }
 
 /// Whose tokens count.

@@ -27,6 +27,8 @@ pub const STATE: &str = ".monopod";
 const PORT: u16 = 8443;
 /// The grace that Kubernetes is set to in this system's deployments is 20 s.
 const DRAIN: Duration = Duration::from_secs(20);
+/// What OpenTelemetry's own exporters take.
+const INTERVAL: Duration = Duration::from_secs(60);
 /// What the topics of this system have always been kept for.
 const RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
@@ -39,6 +41,9 @@ section! {
         section edge "edge": Edge;
         /// The operator's door: figures, for people and for Prometheus.
         section admin "admin": Admin;
+        /// The collector that figures are pushed to, over OTLP. Without it they are only there
+        /// to be fetched.
+        optional telemetry "telemetry": Telemetry;
         /// Who issues the tokens that callers bring: either the built-in development
         /// issuer, or one OpenID Connect issuer.
         required identity "identity": Identity, "[identity] with `development = true`, or with `issuer` and `audience`";
@@ -108,6 +113,23 @@ section! {
         /// An address that answers /metrics and nothing else, without TLS and without a
         /// token: for a scraper in the same cluster.
         optional metrics "metrics": SocketAddr;
+    }
+}
+
+section! {
+    /// The collector that figures are pushed to, over OTLP: HTTP, with protobuf in it.
+    struct Telemetry {
+        /// Its address; `/v1/metrics` is appended.
+        required endpoint "endpoint": ServiceUrl, "\"https://collector.example:4318\"";
+        /// Between two pushes.
+        default interval "interval": Span<SECOND, { 3_600 * SECOND }> = Span(INTERVAL);
+        /// A file of certificates (PEM) to trust besides the machine's own, relative to this
+        /// file's folder.
+        optional ca "ca": PathBuf;
+        /// Headers that are sent with every push.
+        section headers "headers": Each<Header, Text>;
+        /// Headers whose values are in files, relative to this file's folder: keys, tokens.
+        section secrets "secrets": Each<Header, PathBuf>;
     }
 }
 

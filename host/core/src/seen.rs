@@ -33,6 +33,8 @@ pub struct Platform {
     pub timers: Attempts,
     /// Subscriptions open now.
     pub watchers: u64,
+    /// What became of its figures at the collector; none: there is no collector.
+    pub telemetry: Option<Telemetry>,
 }
 
 /// A component at one moment. All counts are since the start.
@@ -265,6 +267,21 @@ impl Line {
     /// It holds; it holds and the broker takes nothing; it cannot be reached; what is there is
     /// not what the platform file says.
     pub const STATES: [&str; 4] = ["up", "blocked", "away", "wrong"];
+}
+
+/// Snapshots of the figures for a collector, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Telemetry {
+    /// By what became of them, in the order of [`Telemetry::OUTCOMES`].
+    pub snapshots: [u64; 3],
+    /// Those that wait for it now.
+    pub waiting: u64,
+}
+
+impl Telemetry {
+    /// What becomes of snapshots: taken by the collector, refused by it (wholly or in part), or
+    /// dropped because it was away or slow for longer than the queue holds.
+    pub const OUTCOMES: [&str; 3] = ["sent", "refused", "dropped"];
 }
 
 /// Attempts to handle messages or timers, since the start.

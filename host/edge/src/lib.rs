@@ -11,6 +11,7 @@
 //! line. Whoever adds a route adds it to [`route`] and answers it in [`door`].
 
 pub mod client;
+pub mod direct;
 pub mod limits;
 pub mod outgoing;
 

@@ -83,25 +83,22 @@ fn policy(plan: &Plan, instance: &str) -> String {
             health.port()
         );
     }
-    let (issuer, servers) = (issuer(&plan.identity), servers(plan));
+    let (named, servers) = (named(plan), servers(plan));
     let places = plan.components.values().flat_map(|component| &component.grants.http);
-    if issuer.is_none() && servers.is_empty() {
+    if named.is_empty() && servers.is_empty() {
         text.push_str("  egress: []\n");
         return text;
     }
     text.push_str("  egress:\n");
-    if issuer.is_some() || places.into_iter().any(Place::is_named) {
+    if !named.is_empty() || places.into_iter().any(Place::is_named) {
         text.push_str(
             "    # Names.\n    - to:\n        - namespaceSelector:\n            matchLabels:\n              \
              kubernetes.io/metadata.name: kube-system\n      ports:\n        \
              - {protocol: UDP, port: 53}\n        - {protocol: TCP, port: 53}\n",
         );
     }
-    if let Some((issuer, port)) = issuer {
-        let _ = writeln!(
-            text,
-            "    # The keys of {issuer}.\n    - ports:\n        - {{protocol: TCP, port: {port}}}"
-        );
+    for (what, port) in named {
+        let _ = writeln!(text, "    # {what}.\n    - ports:\n        - {{protocol: TCP, port: {port}}}");
     }
     for server in servers {
         let (peer, port) = server.split_once('|').unwrap_or_default();
@@ -151,11 +148,31 @@ fn servers(plan: &Plan) -> BTreeSet<String> {
     servers
 }
 
-/// The issuer and its port, where the keys are not our own.
-fn issuer(identity: &Identity) -> Option<(&str, u16)> {
-    let Identity::Issuer { issuer, .. } = identity else { return None };
-    let port = issuer.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16());
-    Some((issuer, port.unwrap_or(HTTPS)))
+/// What the host itself talks to, with its port: the issuer, where the keys are not our own, the
+/// collector, the brokers.
+fn named(plan: &Plan) -> Vec<(String, u16)> {
+    let mut named = Vec::new();
+    if let Identity::Issuer { issuer, .. } = &plan.identity {
+        named.push((format!("The keys of {issuer}"), port(issuer)));
+    }
+    if let Some(telemetry) = &plan.telemetry {
+        named.push((format!("The collector {}", telemetry.endpoint), port(&telemetry.endpoint)));
+    }
+    let brokers = plan.brokers.iter();
+    named.extend(brokers.map(|(name, broker)| (format!("The broker `{name}`"), port(&broker.url))));
+    named
+}
+
+/// The port of an address, which may leave it to the scheme.
+fn port(address: &str) -> u16 {
+    let uri = address.parse::<http::Uri>().ok();
+    let of_scheme = match uri.as_ref().and_then(http::Uri::scheme_str) {
+        Some("http") => 80,
+        Some("amqp") => 5_672,
+        Some("amqps") => 5_671,
+        _ => HTTPS,
+    };
+    uri.and_then(|uri| uri.port_u16()).unwrap_or(of_scheme)
 }
 
 #[cfg(test)]
@@ -177,6 +194,23 @@ mod tests {
         }
         let text = policy(&plan("issuer = \"https://i.example:6443\"\naudience = \"a\""), "blue");
         assert!(text.contains("port: 6443}") && !text.contains("port: 443}"), "{text}");
+    }
+
+    #[test]
+    fn a_pod_reaches_its_collector_and_its_brokers() {
+        let more = "development = true\n[telemetry]\nendpoint = \"http://collector:4318\"\n\
+            [brokers.rabbit]\nurl = \"amqps://rabbit.example\"\npassword-file = \"p\"\n";
+        let text = format!("[platform]\nname = \"p\"\n[identity]\n{more}");
+        let text = policy(&monopod_config::parse("p.toml", &text).unwrap(), "p");
+        for wanted in [
+            "# The collector http://collector:4318.",
+            "port: 4318}",
+            "# The broker `rabbit`.",
+            "port: 5671}",
+            "port: 53}",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod schema;
 mod screen;
 mod seen;
 mod state;
+mod telemetry;
 mod topics;
 mod try_photo;
 mod up;

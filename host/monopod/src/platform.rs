@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use monopod_bundle::Bundle;
 use monopod_config::{Component as Planned, Manifest, Plan};
 use monopod_core::component::Component;
@@ -26,6 +26,8 @@ pub struct Platform {
     pub schema: Option<monopod_graph::Schema>,
     /// The bundles together, in bytes.
     pub size: u64,
+    /// The headers of what is pushed to the collector, if there is one.
+    pub telemetry: Option<HeaderMap>,
 }
 
 /// Why there is none.
@@ -50,6 +52,10 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
     let documents = documents(&plan, &mut mistakes);
     let services = services(&plan, &mut mistakes);
     let policies = policies(&plan, &mut mistakes);
+    let telemetry = plan.telemetry.as_ref().map(|to| {
+        let of = " of [telemetry]";
+        headers(of, "telemetry", &to.headers, &to.secrets, &mut mistakes).into_iter().collect()
+    });
     let contributions = contributions(&plan, &opened);
     let mut schema = None;
     if !contributions.is_empty() {
@@ -83,7 +89,7 @@ pub fn load(file: &Path, bundles: Option<&Path>) -> Result<Platform, Failed> {
     if !refused.is_empty() {
         return Err(Failed::Mistakes(refused));
     }
-    Ok(Platform { components, schema, size, plan })
+    Ok(Platform { components, schema, size, telemetry, plan })
 }
 
 /// What the engine holds against a component, at the place where the file names its bundle.
@@ -200,47 +206,57 @@ fn policies(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, mon
 /// The servers outside that schemas may name, with their secrets read: a secret that is not
 /// there is a mistake now, and not a failing field later.
 fn services(plan: &Plan, mistakes: &mut Vec<Diagnostic>) -> BTreeMap<String, monopod_graph::Service> {
+    let mut services = BTreeMap::new();
+    for (name, service) in &plan.services {
+        let (of, section) = (format!(" of service `{name}`"), format!("services.{name}"));
+        let headers = headers(&of, &section, &service.headers, &service.secrets, mistakes);
+        let service = monopod_graph::Service { url: service.url.clone(), headers: headers.into() };
+        services.insert(name.to_string(), service);
+    }
+    services
+}
+
+/// The headers of a section, with those whose values are in files.
+fn headers(
+    of: &str,
+    section: &str,
+    plain: &BTreeMap<String, String>,
+    secrets: &BTreeMap<String, PathBuf>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut wrong = |file: String, message: String, help: String| {
         mistakes.push(Diagnostic { file, place: None, message, help: Some(help) });
     };
-    let mut services = BTreeMap::new();
-    for (name, service) in &plan.services {
-        let mut headers = Vec::new();
-        for (header, value) in &service.headers {
-            match (HeaderName::try_from(header), HeaderValue::from_str(value)) {
-                (Ok(header), Ok(value)) => headers.push((header, value)),
-                _ => wrong(
-                    format!("[services.{name}.headers]"),
-                    format!("`{header}` cannot have this value"),
-                    "write one line of plain letters".to_owned(),
-                ),
-            }
+    let mut headers = Vec::new();
+    for (header, value) in plain {
+        match (HeaderName::try_from(header), HeaderValue::from_str(value)) {
+            (Ok(header), Ok(value)) => headers.push((header, value)),
+            _ => wrong(
+                format!("[{section}.headers]"),
+                format!("`{header}` cannot have this value"),
+                "write one line of plain letters".to_owned(),
+            ),
         }
-        for (header, file) in &service.secrets {
-            let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
-            let value = read.and_then(|text| {
-                HeaderValue::from_str(text.trim_end())
-                    .map_err(|_| "it holds no single line of text".to_owned())
-            });
-            match (HeaderName::try_from(header), value) {
-                (Ok(header), Ok(mut value)) => {
-                    value.set_sensitive(true);
-                    headers.push((header, value));
-                }
-                (_, Err(why)) => wrong(
-                    file.display().to_string(),
-                    format!("the secret `{header}` of service `{name}` cannot be read: {why}"),
-                    format!("[services.{name}.secrets] names its file"),
-                ),
-                (Err(_), _) => {}
-            }
-        }
-        services.insert(
-            name.to_string(),
-            monopod_graph::Service { url: service.url.clone(), headers: headers.into() },
-        );
     }
-    services
+    for (header, file) in secrets {
+        let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        let value = read.and_then(|text| {
+            HeaderValue::from_str(text.trim_end()).map_err(|_| "it holds no single line of text".to_owned())
+        });
+        match (HeaderName::try_from(header), value) {
+            (Ok(header), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.push((header, value));
+            }
+            (_, Err(why)) => wrong(
+                file.display().to_string(),
+                format!("the secret `{header}`{of} cannot be read: {why}"),
+                format!("[{section}.secrets] names its file"),
+            ),
+            (Err(_), _) => {}
+        }
+    }
+    headers
 }
 
 fn graph(

@@ -7,6 +7,7 @@ use monopod_core::seen::{self, Attempts, Platform, Source};
 use monopod_engine::Engine;
 use monopod_messaging::broker::{self, BrokerStatus};
 use monopod_messaging::{Counters, Messaging};
+use monopod_operate::telemetry::Counts;
 use monopod_state::SqliteStore;
 
 /// A page of the write-ahead log, in bytes.
@@ -19,6 +20,8 @@ pub struct Rooms {
     pub engine: Arc<Engine>,
     pub store: Arc<SqliteStore>,
     pub messaging: Arc<Messaging>,
+    /// Of the collector, if there is one.
+    pub telemetry: Option<Arc<Counts>>,
 }
 
 impl Source for Rooms {
@@ -49,6 +52,7 @@ impl Source for Rooms {
             brokers: self.messaging.brokers().into_iter().map(broker).collect(),
             timers: attempts(timers.counters, timers.in_flight),
             watchers: self.messaging.watchers(),
+            telemetry: self.telemetry.as_ref().map(|counts| counts.seen()),
         }
     }
 }

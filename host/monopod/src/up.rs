@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Log, Up};
 use crate::platform::{self, Platform};
 use crate::seen::Rooms;
+use crate::telemetry::Telemetry;
 use crate::{FAILED, USAGE, admin, screen, topics, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
@@ -88,7 +89,7 @@ fn logs(options: &Up) -> Result<monopod_operate::logs::Guard, monopod_operate::l
 }
 
 async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Result<ExitCode> {
-    let Platform { plan, components, schema, size } = platform;
+    let Platform { plan, components, schema, size, telemetry } = platform;
     let state = options.state.clone().unwrap_or_else(|| plan.state.clone());
 
     // The socket first: it is what most often fails, and costs nothing.
@@ -114,6 +115,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         runtime: tokio::runtime::Handle::current(),
     })?;
     let outgoing = Arc::new(outgoing);
+    let telemetry = Telemetry::new(&plan, telemetry)?;
     let figures = monopod_operate::admin::bind(figures(&plan, &state)).await?;
     let settings = monopod_engine::Settings {
         cache: state.join("cache"),
@@ -184,10 +186,13 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         engine,
         store: store.clone(),
         messaging: messaging.clone(),
+        telemetry: telemetry.as_ref().map(|telemetry| telemetry.counts.clone()),
     };
     let operator = figures.address();
+    let rooms = Arc::new(rooms);
+    let pushing = telemetry.map(|telemetry| telemetry.start(rooms.clone()));
     // Ends with the process: an operator may watch it drain.
-    tokio::spawn(figures.serve(Arc::new(rooms), bound.authenticator()));
+    tokio::spawn(figures.serve(rooms, bound.authenticator()));
 
     let development = bound.development_issuer().is_some();
     let marks = Marks { public_url: &public_url, plain, development, operator };
@@ -208,6 +213,9 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let drained = async {
         let _served = door.await.context("the front door ended")??;
         messaging.drained().await;
+        if let Some(pushing) = pushing {
+            pushing.end().await;
+        }
         store.close().await;
         anyhow::Ok(())
     };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use monopod_core::limit::{BOUNDS, Limit, circuit};
 use monopod_operate::metrics::{METRICS, Sort};
+use monopod_operate::telemetry::{QUEUE, QUEUE_BYTES};
 use serde_json::Value;
 
 /// The one key of `[limits]` that bounds tries and not what is used up.
@@ -128,13 +129,21 @@ fn every_key_is_a_limit_and_every_limit_has_its_test() {
 
 #[test]
 fn the_page_of_metrics_is_that_of_the_code() {
-    let mut page = "<!-- Made from host/operate/src/metrics.rs by host/monopod/tests/docs.rs; UPDATE=1 writes it anew. -->\n\
+    let mut page = format!(
+        "<!-- Made from host/operate/src/metrics.rs by host/monopod/tests/docs.rs; UPDATE=1 writes it anew. -->\n\
         # Metrics\n\n\
-        Prometheus text at `/metrics`: on the socket in the state folder (`curl --unix-socket .monopod/seen.sock\n\
+        To be fetched, as Prometheus text at `/metrics`: on the socket in the state folder (`curl --unix-socket .monopod/seen.sock\n\
         http://monopod/metrics`), on `[admin] listen`, and alone on `[admin] metrics`. Labels are names of the\n\
         platform file or words of this table, so that the number of series is bounded by the platform file.\n\n\
+        To be pushed, to a collector that speaks OTLP (HTTP, protobuf), as the platform file says:\n\n    \
+        [telemetry]\n    endpoint = \"https://collector.example:4318\"   # /v1/metrics is appended\n    \
+        interval = \"60s\"\n    [telemetry.secrets]\n    authorization = \"collector.token\"           # a file; [telemetry.headers] for plain ones\n\n\
+        The names are the same, counters and histograms are cumulative, and the resource has `service.name` (the\n\
+        platform's), `service.version` and `service.instance.id`. A collector that is away or slow costs a queue of\n\
+        {QUEUE} snapshots or {QUEUE_BYTES}; beyond it the oldest is dropped and counted. Traces are not pushed: log lines have\n\
+        the trace id, and calls pass `traceparent` on.\n\n\
         | metric | kind | labels | meaning |\n|---|---|---|---|\n"
-        .to_owned();
+    );
     for metric in METRICS {
         let sort = match metric.sort {
             Sort::Counter => "counter",

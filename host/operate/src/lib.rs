@@ -10,3 +10,4 @@ mod process;
 pub mod prometheus;
 pub mod status;
 pub mod table;
+pub mod telemetry;

@@ -156,6 +156,10 @@ metrics! {
     "monopod_timers_total" Counter "" ["outcome"] "Attempts to fire a timer, by outcome as for deliveries."
         = |p, _s| attempts(&p.timers, None);
     "monopod_timers_running" Gauge "" [] "Timers being fired." = |p, _s| count(p.timers.in_flight);
+    "monopod_telemetry_snapshots_total" Counter "" ["outcome"] "Snapshots of these figures for the collector of [telemetry], by what became of them: sent, refused (by it, wholly or in part), dropped (it was away or slow for longer than the queue holds)."
+        = |p, _s| p.telemetry.iter().flat_map(snapshots).collect();
+    "monopod_telemetry_waiting" Gauge "" [] "Snapshots that wait for the collector."
+        = |p, _s| p.telemetry.iter().flat_map(|t| count(t.waiting)).collect();
     "monopod_watchers" Gauge "" [] "Subscriptions open." = |p, _s| count(p.watchers);
 }
 
@@ -211,6 +215,11 @@ fn outcomes(broker: &seen::Broker) -> Points {
     let each = seen::Broker::OUTCOMES.iter().zip(broker.messages);
     each.map(|(outcome, n)| (vec![broker.name.to_string(), (*outcome).to_owned()], Value::Number(n as f64)))
         .collect()
+}
+
+fn snapshots(telemetry: &seen::Telemetry) -> Points {
+    let each = seen::Telemetry::OUTCOMES.iter().zip(telemetry.snapshots);
+    each.map(|(outcome, n)| (vec![(*outcome).to_owned()], Value::Number(n as f64))).collect()
 }
 
 fn attempts(attempts: &Attempts, component: Option<&str>) -> Points {

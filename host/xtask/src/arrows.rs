@@ -44,7 +44,7 @@ struct Owned {
     libraries: &'static [&'static str],
 }
 
-const OWNED: [Owned; 5] = [
+const OWNED: [Owned; 6] = [
     Owned {
         room: "monopod-engine",
         subject: "WebAssembly",
@@ -60,6 +60,7 @@ const OWNED: [Owned; 5] = [
         subject: "GraphQL",
         libraries: &["apollo-*", "async-graphql*", "graphql-*"],
     },
+    Owned { room: "monopod-operate", subject: "OTLP", libraries: &["opentelemetry*", "prost*"] },
     Owned { room: "monopod-messaging", subject: "brokers", libraries: &["lapin", "rdkafka*"] },
     Owned {
         room: "monopod-state",
@@ -256,6 +257,7 @@ mod tests {
             ("monopod-edge", "apollo-compiler", "only monopod-graph knows GraphQL"),
             ("monopod-state", "lapin", "only monopod-messaging knows brokers"),
             ("monopod-messaging", "rusqlite", "only monopod-state knows SQL"),
+            ("monopod-edge", "opentelemetry-otlp", "only monopod-operate knows OTLP"),
         ] {
             let mut packages: Vec<(&str, &[&str])> = vec![("monopod-core", &[])];
             let dependencies = [dependency];

@@ -59,6 +59,16 @@ pub trait Outgoing: Send + Sync {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<http::Response<Body>, Error>>;
 }
 
+/// Sends the host's own requests, to servers that the platform file names: they need no grant,
+/// and where such a name leads is the operator's affair. `edge` implements it: only it knows TLS.
+pub trait Direct: Send + Sync {
+    /// Sends one request to the absolute address in it, and returns the response's head as soon
+    /// as it has come. Follows no redirect, tries nothing again, and bounds only the time until
+    /// there is a connection: all else is whoever calls it. Dropping the future or the response's
+    /// body ends the exchange.
+    fn send(&self, request: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, Error>>;
+}
+
 /// Turns names into addresses. A port, so that tests can be the ones who answer.
 pub trait Resolver: Send + Sync {
     /// All addresses of `name`, as somebody's server gives them: nothing is checked yet.

@@ -76,7 +76,7 @@ impl Outgoing for Client {
         Box::pin(async move {
             let runtime = inner.runtime.clone();
             // Ends with whoever waits for it.
-            let mut task = Ended(runtime.spawn(exchange::send(inner, request)));
+            let mut task = Ended::new(runtime.spawn(exchange::send(inner, request)));
             match (&mut task.0).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::Connect("the host is shutting down".to_owned())),
@@ -86,7 +86,13 @@ impl Outgoing for Client {
 }
 
 /// A task that ends with its handle.
-struct Ended<T>(tokio::task::JoinHandle<T>);
+pub(crate) struct Ended<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Ended<T> {
+    pub(crate) fn new(task: tokio::task::JoinHandle<T>) -> Self {
+        Self(task)
+    }
+}
 
 impl<T> Drop for Ended<T> {
     fn drop(&mut self) {
