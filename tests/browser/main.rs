@@ -147,3 +147,96 @@ async fn the_policy_of_the_page_allows_nothing_from_outside_and_no_inline_script
     assert_eq!(page.evaluate("globalThis.ran").await, false);
     house.host.stop().await;
 }
+
+/// What stands in one of GraphiQL's editors, by its place.
+fn editor(place: usize) -> String {
+    format!("document.querySelectorAll('.graphiql-container .CodeMirror')[{place}].CodeMirror")
+}
+
+const RUN: &str = "document.querySelector('.graphiql-execute-button').click()";
+const ANSWER: &str = "document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue() ?? ''";
+
+#[tokio::test]
+async fn graphiql_asks_completes_and_watches_as_whoever_logs_in_and_needs_nothing_from_outside() {
+    let house = House::new().await;
+    let mut page = Chromium::start(1280, 900).await;
+    page.open(&format!("{}/graphql", house.host.url())).await;
+    page.until("document.querySelectorAll('.graphiql-container .CodeMirror').length >= 2").await;
+
+    // Nobody is logged in: what needs a right says so.
+    let query = "{ upload(id: \"none\") { state } }";
+    page.evaluate(&format!("{}.setValue('{query}')", editor(0))).await;
+    page.evaluate(RUN).await;
+    page.until(&format!("{ANSWER}.includes('UNAUTHENTICATED')")).await;
+    page.evaluate("document.querySelector('#sign-in').click()").await;
+    page.until("document.querySelector('#caller').textContent.startsWith('visitor')").await;
+    page.evaluate(RUN).await;
+    page.until(&format!("{ANSWER}.includes('data') && !{ANSWER}.includes('UNAUTHENTICATED')")).await;
+
+    // Completion comes from the schema that is served, and so does its documentation.
+    let at = format!("{0}.setValue('{{ pin }}'); {0}.focus(); {0}.setCursor(0, 5);", editor(0));
+    page.evaluate(&format!("{at} {}.execCommand('autocomplete')", editor(0))).await;
+    page.until("document.querySelector('.CodeMirror-hints')?.innerText.includes('ping')").await;
+    page.screenshot(&artifact("graphiql-completion.png")).await;
+    page.evaluate(&format!("{}.closeHint()", editor(0))).await;
+    page.evaluate("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()").await;
+    page.until("document.querySelector('.graphiql-doc-explorer')?.innerText.includes('Subscription')").await;
+
+    // A subscription shows the event of a photo that the page of the platform sends meanwhile.
+    page.evaluate(&format!("{}.setValue('subscription {{ onAnalysisStarted {{ uploadId }} }}')", editor(0)))
+        .await;
+    page.until(&format!("{}.documentAST?.definitions[0].operation === 'subscription'", editor(0))).await;
+    page.evaluate(RUN).await;
+    page.until(
+        "document.querySelector('.graphiql-execute-button').getAttribute('aria-label').startsWith('Stop')",
+    )
+    .await;
+    let watching = "fetch('/graphql', {method: 'POST', headers: {'content-type': 'application/json', \
+        authorization: `Bearer ${sessionStorage.getItem('monopod.graphiql.token')}`}, body: JSON.stringify({query: \
+        'mutation {startUpload(filename: \"a.jpg\", contentType: \"image/jpeg\") {imageUploadPayload {uploadId putUrl}}}'})}) \
+        .then(answer => answer.json()).then(answer => JSON.stringify(answer))";
+    let begun: serde_json::Value = serde_json::from_str(&page.text(watching).await).unwrap();
+    let begun = begun["data"]["startUpload"]["imageUploadPayload"].clone();
+    let photo = std::fs::read(sample("empty-yard.webp")).unwrap();
+    let bytes = serde_json::to_string(&photo).unwrap();
+    let checksum = format!("sha256:{}", hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&photo)));
+    let (id, put) = (begun["uploadId"].as_str().unwrap(), begun["putUrl"].as_str().unwrap());
+    let send = format!(
+        "fetch({put:?}, {{method: 'PUT', headers: {{'content-type': 'image/jpeg'}}, body: new Uint8Array({bytes})}}) \
+         .then(() => fetch('/graphql', {{method: 'POST', headers: {{'content-type': 'application/json', \
+         authorization: `Bearer ${{sessionStorage.getItem('monopod.graphiql.token')}}`}}, body: JSON.stringify({{query: \
+         'mutation {{confirmUpload(uploadId: {id:?}, bytes: {length}, checksum: {checksum:?}) {{status}}}}'}})}})) \
+         .then(answer => answer.text())",
+        length = photo.len(),
+    );
+    let confirmed = page.text(&send).await;
+    page.until(&format!("{ANSWER}.includes({id:?})")).await;
+    assert!(!confirmed.contains("errors"), "{confirmed}");
+    page.screenshot(&artifact("graphiql.png")).await;
+    // Left, it is closed: the button runs again.
+    page.evaluate(RUN).await;
+    page.until(
+        "document.querySelector('.graphiql-execute-button').getAttribute('aria-label').startsWith('Execute')",
+    )
+    .await;
+
+    // Parts that float make style elements, which the policy lets in by their word.
+    page.evaluate("document.querySelector('[aria-label=\"Open settings dialog\"]').click()").await;
+    page.until("document.querySelector('.graphiql-dialog')?.innerText.includes('Theme')").await;
+    page.evaluate("document.querySelector('#sign-out').click()").await;
+    assert_eq!(
+        page.evaluate("sessionStorage.getItem('monopod.graphiql.token')").await,
+        serde_json::Value::Null
+    );
+
+    // A refused operation is answered with a status of its own, which the browser notes.
+    let noted = |complaint: &String| !complaint.contains("status of 401");
+    let complaints: Vec<_> = page.complaints().into_iter().filter(noted).collect();
+    assert_eq!(complaints, Vec::<String>::new());
+    let origin = house.host.url().to_owned();
+    let outside =
+        |url: &String| !url.starts_with(&origin) && !url.starts_with("data:") && url != "about:blank";
+    let outside: Vec<_> = page.requested().into_iter().filter(outside).collect();
+    assert_eq!(outside, Vec::<String>::new(), "resources from outside");
+    house.host.stop().await;
+}

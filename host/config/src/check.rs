@@ -1,10 +1,11 @@
 //! What must fit between the values of a platform file. Takes the file as it was read,
 //! reports what does not fit, and builds the plan if nothing is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use monopod_core::component;
 use monopod_core::name::{ComponentName, TopicName};
@@ -16,10 +17,13 @@ use crate::platform::{Component, Edge, File, Grants, Graphql, Identity};
 use crate::report::{Report, nearest, suggest};
 use crate::section::At;
 use crate::value::{Each, Set};
-use crate::words::{Header, Text};
+use crate::words::{Header, PolicyName, Text};
 
 /// Paths the front door answers itself.
 const RESERVED: [&str; 4] = ["/graphql", "/identity", "/health", "/blobs"];
+
+/// The time that a budget is for, where the file does not say: as rate limits are mostly told.
+const BUDGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the host appends to the name of a topic whose messages nobody could handle.
 const DEAD: &str = ".dead";
@@ -40,6 +44,7 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
         identity(at, &raw.edge.value, report);
     }
     documents(&raw.graphql.value, report);
+    graphql(raw, report);
     services(raw, report);
     if let Some(telemetry) = raw.telemetry.as_ref().map(|at| &at.value) {
         twice("[telemetry]", &telemetry.headers.value, &telemetry.secrets.value, report);
@@ -81,6 +86,54 @@ fn documents(graphql: &Graphql, report: &mut Report<'_>) {
         let message = "clients cannot register documents where only trusted ones are answered";
         report.at(automatic.span.clone(), message.to_owned(), Some("leave one of the two out".into()));
     }
+}
+
+fn graphql(raw: &File, report: &mut Report<'_>) {
+    let graphql = &raw.graphql.value;
+    if let Some(graphiql) = graphql.graphiql.as_ref().filter(|at| at.value && !graphql.introspection.value) {
+        let message = "GraphiQL shows the schema, and `introspection` keeps it from clients";
+        let help = "leave one of the two out";
+        report.at(graphiql.span.clone(), message.to_owned(), Some(help.into()));
+    }
+    if let Some(policy) = &graphql.administrators {
+        scopes_alone(raw, policy, "[graphql] `administrators`", report);
+    }
+    match (&graphql.budget, &graphql.budget_interval) {
+        (Some(budget), _) if budget.value.0 < graphql.max_cost.value.0 => {
+            let max = graphql.max_cost.value.0;
+            let message =
+                format!("an operation may cost {max} (`max-cost`), more than this budget ever holds");
+            let help = format!("write a budget of at least {max}, or lower `max-cost`");
+            report.at(budget.span.clone(), message, Some(help));
+        }
+        (None, Some(interval)) => {
+            let message = "there is no `budget` that this interval could be of".to_owned();
+            report.at(interval.key.clone(), message, Some("add:  budget = 10000".into()));
+        }
+        _ => {}
+    }
+}
+
+/// A policy that is asked where a field's arguments are not: it has scopes and nothing else.
+fn scopes_alone(raw: &File, policy: &At<PolicyName>, key: &str, report: &mut Report<'_>) {
+    let name = policy.value.0.as_str();
+    let policies: Vec<&str> = raw.policies.value.entries.keys().map(|name| name.0.as_str()).collect();
+    let named = raw.policies.value.entries.get(&policy.value);
+    if named.is_some_and(|at| at.value.allow.is_some() || at.value.scopes.is_none()) {
+        let message = format!("{key} names `{name}`, which is more than scopes");
+        let help = "name a policy with `scopes` alone: there are no arguments to look at";
+        report.at(policy.span.clone(), message, Some(help.into()));
+    }
+    if !policies.contains(&name) && !report.is_broken(&["policies", name]) {
+        let message = format!("{key} names `{name}`, which no [policies] entry declares");
+        report.at(policy.span.clone(), message, Some(suggest(name, "policies", &policies)));
+    }
+}
+
+/// The scopes of a policy that has nothing else.
+fn scopes_of(raw: &File, policy: &At<PolicyName>) -> Option<BTreeSet<String>> {
+    let scopes = raw.policies.value.entries.get(&policy.value)?.value.scopes.as_ref()?;
+    Some(scopes.value.0.iter().map(|(scope, _)| scope.0.clone()).collect())
 }
 
 fn services(raw: &File, report: &mut Report<'_>) {
@@ -161,22 +214,11 @@ fn admin(raw: &File, report: &mut Report<'_>) {
         report.at(listen.span.clone(), message, Some(help.into()));
     }
     if let Some(policy) = &admin.policy {
-        let name = policy.value.0.as_str();
-        let policies: Vec<&str> = raw.policies.value.entries.keys().map(|name| name.0.as_str()).collect();
         if admin.listen.is_none() {
             let message = "[admin] has a `policy` but no `listen` that it could guard".to_owned();
             report.at(policy.key.clone(), message, Some("add:  listen = \"127.0.0.1:9443\"".into()));
         }
-        let named = raw.policies.value.entries.get(&policy.value);
-        if named.is_some_and(|at| at.value.allow.is_some() || at.value.scopes.is_none()) {
-            let message = format!("[admin] `policy` names `{name}`, which is more than scopes");
-            let help = "name a policy with `scopes` alone: the page has no arguments to look at";
-            report.at(policy.span.clone(), message, Some(help.into()));
-        }
-        if !policies.contains(&name) && !report.is_broken(&["policies", name]) {
-            let message = format!("[admin] `policy` names `{name}`, which no [policies] entry declares");
-            report.at(policy.span.clone(), message, Some(suggest(name, "policies", &policies)));
-        }
+        scopes_alone(raw, policy, "[admin] `policy`", report);
     }
     let mut taken = vec![("`listen` of [edge]", edge.listen.value)];
     taken.extend(edge.plain.as_ref().map(|at| ("`plain` of [edge]", at.value)));
@@ -362,6 +404,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
         },
         _ => plan::Identity::Development,
     };
+    let development = identity == plan::Identity::Development;
     let graphql = &raw.graphql.value;
     let conditions = raw
         .policies
@@ -390,10 +433,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
         },
         admin: plan::Admin {
             listen: raw.admin.value.listen.as_ref().map(|at| at.value),
-            policy: raw.admin.value.policy.as_ref().and_then(|at| {
-                let scopes = raw.policies.value.entries.get(&at.value)?.value.scopes.as_ref()?;
-                Some(scopes.value.0.iter().map(|(scope, _)| scope.0.clone()).collect())
-            }),
+            policy: raw.admin.value.policy.as_ref().and_then(|at| scopes_of(raw, at)),
             metrics: raw.admin.value.metrics.as_ref().map(|at| at.value),
         },
         telemetry: match &raw.telemetry {
@@ -427,6 +467,18 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
         })?,
         graphql: plan::Graphql {
             introspection: graphql.introspection.value,
+            // A page that anybody may open belongs where anybody may be anybody.
+            graphiql: graphql
+                .graphiql
+                .as_ref()
+                .map_or(development && graphql.introspection.value, |at| at.value),
+            administrators: graphql.administrators.as_ref().and_then(|at| scopes_of(raw, at)),
+            show_cost: graphql.show_cost.value,
+            filter: graphql.authorization.value.0 == "filter",
+            budget: graphql.budget.as_ref().map(|budget| {
+                let interval = graphql.budget_interval.as_ref();
+                (budget.value.0, interval.map_or(BUDGET_INTERVAL, |at| at.value.0))
+            }),
             max_document: graphql.max_document.value.0,
             max_tokens: graphql.max_tokens.value.0,
             max_depth: graphql.max_depth.value.0,

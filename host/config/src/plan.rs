@@ -146,6 +146,16 @@ pub struct Policy {
 pub struct Graphql {
     /// Whether clients may ask for the schema.
     pub introspection: bool,
+    /// Whether browsers get GraphiQL.
+    pub graphiql: bool,
+    /// The scopes of who may ask how operations are answered; none: nobody may.
+    pub administrators: Option<BTreeSet<String>>,
+    /// Whether every answer says its cost.
+    pub show_cost: bool,
+    /// Whether what a caller may not have is `null`, instead of refusing the operation.
+    pub filter: bool,
+    /// The cost that one caller may cause, and in which time.
+    pub budget: Option<(u32, Duration)>,
     /// The longest document.
     pub max_document: Size,
     /// The most tokens of a document.

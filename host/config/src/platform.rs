@@ -13,8 +13,8 @@ use monopod_core::size::Size;
 use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
 use crate::words::{
-    Audience, Below, BrokerName, BrokerUrl, Condition, Header, Issuer, Origin, PolicyName, Prefix, Routing,
-    Scope, ServiceUrl, SettingName, Subject, Text, UserName,
+    Audience, Authorization, Below, BrokerName, BrokerUrl, Condition, Header, Issuer, Origin, PolicyName,
+    Prefix, Routing, Scope, ServiceUrl, SettingName, Subject, Text, UserName,
 };
 
 const MIB: u64 = 1 << 20;
@@ -200,6 +200,23 @@ section! {
     struct Graphql {
         /// Whether clients may ask for the schema.
         default introspection "introspection": bool = true;
+        /// Whether browsers get GraphiQL at /graphql. With the development login it is on
+        /// unless this or `introspection` says otherwise, with an issuer off.
+        optional graphiql "graphiql": bool;
+        /// Who may ask for `extensions.plan` and `extensions.cost`, by a name in [policies]
+        /// that has `scopes` alone. Without it nobody.
+        optional administrators "administrators": PolicyName;
+        /// Whether every answer says its cost, estimated and actual.
+        default show_cost "show-cost": bool = false;
+        /// What a caller may not have: `reject` refuses the operation before anything runs,
+        /// `filter` answers `null` in its place, with an error that says so.
+        default authorization "authorization": Authorization = Authorization("reject".to_owned());
+        /// The cost that one caller may cause in each `budget-interval`; all who are not
+        /// logged in are one caller. At least `max-cost`. Without it there is no such bound.
+        optional budget "budget": Count<1, 1_000_000_000>;
+        /// The time in which a budget that was used up is whole again; 1 minute if it is
+        /// left out.
+        optional budget_interval "budget-interval": Span<{ SECOND }, { DAY }>;
         /// The longest document.
         default max_document "max-document": Bytes<1_024, MIB> = Bytes(Size::bytes(64 << 10));
         /// The most tokens of a document.

@@ -323,6 +323,21 @@ word!(
 );
 
 word!(
+    /// What becomes of fields that a caller may not have.
+    Authorization, example "reject", pattern "^(reject|filter)$", |text| {
+        matches!(text, "reject" | "filter").then_some(()).ok_or_else(|| {
+            format!("`{text}` is not what can become of a forbidden field: write reject or filter")
+        })
+    }
+);
+
+impl Show for Authorization {
+    fn json(&self) -> serde_json::Value {
+        self.0.clone().into()
+    }
+}
+
+word!(
     /// A setting of a component. Becomes the environment variable of the same name in
     /// capitals, with `_` for `-`.
     SettingName, example "verify", pattern "^[a-z][a-z0-9-]{0,62}$", |text| {

@@ -48,6 +48,35 @@ fn the_smallest_file_has_safe_defaults() {
 }
 
 #[test]
+fn graphiql_is_there_where_anybody_gets_a_token_and_elsewhere_if_the_file_says_so() {
+    let issuer = "[platform]\nname = \"p\"\n[identity]\nissuer = \"https://i.example/\"\naudience = \"a\"\n";
+    for (text, there) in [
+        (SMALL.to_owned(), true),
+        (format!("{SMALL}[graphql]\ngraphiql = false\n"), false),
+        (format!("{SMALL}[graphql]\nintrospection = false\n"), false),
+        (issuer.to_owned(), false),
+        (format!("{issuer}[graphql]\ngraphiql = true\n"), true),
+    ] {
+        assert_eq!(parse("p.toml", &text).unwrap().graphql.graphiql, there, "{text}");
+    }
+}
+
+#[test]
+fn what_callers_may_cost_and_who_administers_is_off_unless_said() {
+    let graphql = parse("p.toml", SMALL).unwrap().graphql;
+    assert_eq!((graphql.budget, graphql.administrators), (None, None));
+    assert!(!graphql.filter && !graphql.show_cost);
+    let more = "[policies.Operators]\nscopes = [\"operate\"]\n[graphql]\nadministrators = \"Operators\"\n\
+        show-cost = true\nauthorization = \"filter\"\nbudget = 1000\n";
+    let graphql = parse("p.toml", &format!("{SMALL}{more}")).unwrap().graphql;
+    assert_eq!(graphql.budget, Some((1_000, Duration::from_secs(60))));
+    assert_eq!(graphql.administrators, Some(["operate".to_owned()].into()));
+    assert!(graphql.filter && graphql.show_cost);
+    let graphql = parse("p.toml", &format!("{SMALL}{more}budget-interval = \"10s\"\n")).unwrap().graphql;
+    assert_eq!(graphql.budget, Some((1_000, Duration::from_secs(10))));
+}
+
+#[test]
 fn a_real_issuer_and_certificate_may_listen_anywhere() {
     let text = "[platform]\nname = \"p\"\n[identity]\nissuer = \"https://i.example/\"\naudience = \"a\"\n\
         [edge]\nlisten = \"[::]:443\"\npublic-url = \"https://p.example\"\ncertificate = \"c.pem\"\nkey = \"/etc/k.pem\"\n";

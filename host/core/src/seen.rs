@@ -35,6 +35,30 @@ pub struct Platform {
     pub watchers: u64,
     /// What became of its figures at the collector; none: there is no collector.
     pub telemetry: Option<Telemetry>,
+    /// The fields of the GraphQL schema that somebody is asked for, by name.
+    pub fields: Vec<Field>,
+}
+
+/// A field of the GraphQL schema that somebody is asked for. All counts are since the start, or
+/// since the field is in the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// `Type.field`.
+    pub name: String,
+    /// The component that answers it; of a subscription its first topic.
+    pub component: String,
+    /// Calls that were made for it. One that serves several fields counts for the first of them.
+    pub calls: u64,
+    /// Values of it in answers: for a subscription events.
+    pub values: u64,
+    /// Errors in answers, in its value and below it up to the next such field.
+    pub errors: u64,
+    /// The time of its calls together.
+    pub time: Duration,
+    /// The bytes that were received for it.
+    pub bytes: u64,
+    /// The points of cost of its values, by what was really in them.
+    pub cost: u64,
 }
 
 /// A component at one moment. All counts are since the start.

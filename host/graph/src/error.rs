@@ -50,6 +50,8 @@ pub mod code {
         OVERLOADED = "OVERLOADED", "Try again later.";
         /// Nothing can be kept now: a full disk, a store that is closed. Nothing was changed.
         UNAVAILABLE = "UNAVAILABLE", "Try again later.";
+        /// The caller has caused all the cost that the platform gives one caller in a while.
+        BUDGET_EXCEEDED = "BUDGET_EXCEEDED", "Try again in `extensions.retryAfter` seconds (over HTTP also `Retry-After`).";
         /// The time for the operation is over.
         TIMED_OUT = "TIMED_OUT", "Try again later, or ask for less.";
         /// Events came faster than the client took them.

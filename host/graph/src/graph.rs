@@ -14,6 +14,7 @@ use monopod_core::outgoing::Outgoing;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budgets;
 use crate::protocol;
 use crate::schema::Schema;
 
@@ -33,10 +34,11 @@ pub(crate) struct Inner {
     pub stop: CancellationToken,
 }
 
-/// Who answers fields.
+/// Who answers fields, and what callers may cost.
 pub(crate) struct Ports {
     pub components: Arc<dyn Components>,
     pub outgoing: Arc<dyn Outgoing>,
+    pub budgets: Budgets,
 }
 
 /// What a graph is plugged into.
@@ -58,7 +60,7 @@ impl Graph {
     /// Serves `schema`.
     pub fn new(schema: Schema, parts: Parts) -> Self {
         let Parts { components, outgoing, events, authenticator, shutdown: stop } = parts;
-        let ports = Arc::new(Ports { components, outgoing });
+        let ports = Arc::new(Ports { components, outgoing, budgets: Budgets::default() });
         let schema = Arc::new(ArcSwap::from_pointee(schema));
         let swapped = watch::Sender::new(());
         Self { inner: Arc::new(Inner { schema, swapped, ports, events, authenticator, stop }) }
@@ -76,9 +78,16 @@ impl Graph {
     /// Puts another schema in place. Operations under way keep theirs, and so do subscriptions
     /// whose field is the same in both, with all types below it and who answers them; others
     /// end with `SCHEMA_CHANGED`, and their clients subscribe again.
-    pub fn swap(&self, schema: Schema) {
+    pub fn swap(&self, mut schema: Schema) {
+        schema.keep_counts(&self.inner.schema.load());
         self.inner.schema.store(Arc::new(schema));
         self.inner.swapped.send_replace(());
+    }
+
+    /// What was counted of each field that somebody is asked for, since the start or since the
+    /// field is in the schema.
+    pub fn seen(&self) -> Vec<monopod_core::seen::Field> {
+        crate::seen::fields(&self.inner.schema.load())
     }
 
     /// The schema that is served now.

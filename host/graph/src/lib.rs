@@ -16,6 +16,7 @@
 //! ```
 
 mod body;
+mod budget;
 mod compose;
 mod diff;
 mod documents;
@@ -30,6 +31,7 @@ mod protocol;
 mod report;
 mod scalar;
 mod schema;
+mod seen;
 mod settings;
 mod subscribe;
 
@@ -41,4 +43,4 @@ pub use graph::{Graph, Parts, absent};
 pub use policy::{Condition, Policy};
 pub use report::Answered;
 pub use schema::Schema;
-pub use settings::{Service, Settings};
+pub use settings::{Budget, Login, Service, Settings};

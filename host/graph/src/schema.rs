@@ -23,6 +23,7 @@ use crate::mapping::check::{Filter, Tests};
 use crate::mapping::template::{Header, Template};
 use crate::plan::cache::Cache;
 use crate::policy::Condition;
+use crate::seen::Counts;
 use crate::settings::Settings;
 
 /// A composed schema, ready to be served.
@@ -57,6 +58,8 @@ pub(crate) struct FieldInfo {
     /// `@listSize`.
     pub size: Option<ListSize>,
     pub resolver: Option<Arc<Resolver>>,
+    /// What is counted of it.
+    pub counts: Arc<Counts>,
 }
 
 /// How long a list is taken to be.
@@ -278,6 +281,17 @@ impl Schema {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Goes on counting where the schema before this one was.
+    pub(crate) fn keep_counts(&mut self, before: &Self) {
+        for (ty, info) in &mut self.types {
+            for (name, field) in &mut info.fields {
+                if let Some(known) = before.field(ty, name) {
+                    field.counts = Arc::clone(&known.counts);
+                }
+            }
+        }
     }
 
     pub(crate) fn field(&self, ty: &str, field: &str) -> Option<&FieldInfo> {

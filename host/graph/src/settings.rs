@@ -21,6 +21,16 @@ pub struct Settings {
     pub sent_only: BTreeSet<TopicName>,
     /// Whether clients may ask for the schema.
     pub introspection: bool,
+    /// How people log in on GraphiQL; none: there is no such page.
+    pub graphiql: Option<Login>,
+    /// The scopes of who may ask how an operation is answered; none: nobody may.
+    pub administrators: Option<BTreeSet<String>>,
+    /// Whether every answer says its cost.
+    pub show_cost: bool,
+    /// Whether fields that the caller may not have are `null`; else the operation is refused.
+    pub filter: bool,
+    /// What one caller may cost in a while.
+    pub budget: Option<Budget>,
     /// The longest document, in bytes.
     pub max_document: usize,
     /// The most tokens of a document.
@@ -64,6 +74,34 @@ pub struct Settings {
     pub cached_plans: usize,
 }
 
+/// How people log in on GraphiQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// With the platform's own login for development, by any name.
+    Development,
+    /// With a token from elsewhere.
+    Token,
+}
+
+impl Login {
+    /// As the page knows it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// What one caller may cost in a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Points; at least the highest cost of an operation.
+    pub units: u64,
+    /// The time in which a budget that was used up is whole again; more than 0.
+    pub interval: Duration,
+}
+
 /// A server outside, by a name: its address and what it is told are the platform's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -80,6 +118,13 @@ impl Default for Settings {
             services: BTreeMap::new(),
             sent_only: BTreeSet::new(),
             introspection: true,
+            // A page is for people; whoever builds a platform decides.
+            graphiql: None,
+            administrators: None,
+            show_cost: false,
+            // A client never has to guess what was left out.
+            filter: false,
+            budget: None,
             // Four times the introspection query of GraphiQL, with room for comments.
             max_document: 64 << 10,
             // Hand-written documents have hundreds.

@@ -272,25 +272,20 @@ impl Feed {
             Context { principal, correlation, trace: message.trace, deadline, callers: Default::default() };
         let run = Run::new(&self.ports, &self.schema, &self.prepared, &context);
         let correlation = Json::String(message.correlation.as_str().into());
-        let mut response = match payload {
+        // Told where the schema has a place to give it back.
+        let told = source.since.as_ref().is_some_and(|since| since.id).then_some(stored.sequence);
+        let response = match payload {
             Ok(payload) => {
                 let scope = Scope { whole: &payload, ..Scope::of(&self.args, &correlation) };
-                run.event(field, Ok((selection, scope))).await
+                run.event(field, Ok((selection, scope)), told).await
             }
             Err(error) => {
                 tracing::warn!(topic = %message.topic, id = %message.id, %error, "a payload is not JSON");
                 let failure = Failure::new(code::UPSTREAM_ERROR, "The event cannot be read.")
                     .with("correlationId", correlation.into_owned());
-                run.event(field, Err(failure)).await
+                run.event(field, Err(failure), told).await
             }
         };
-        if source.since.as_ref().is_some_and(|since| since.id) {
-            // Told where the schema has a place to give it back.
-            response.truncate(response.len().saturating_sub(1));
-            response.extend_from_slice(
-                format!(r#","extensions":{{"eventId":"{}"}}}}"#, stored.sequence).as_bytes(),
-            );
-        }
         Some((Some(Next::Response(response, stored.sequence)), ends))
     }
 }

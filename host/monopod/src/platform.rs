@@ -276,6 +276,16 @@ fn graph(
         services,
         sent_only: sent_only.collect(),
         introspection: limits.introspection,
+        graphiql: limits.graphiql.then_some(match plan.identity {
+            monopod_config::Identity::Development => monopod_graph::Login::Development,
+            monopod_config::Identity::Issuer { .. } => monopod_graph::Login::Token,
+        }),
+        administrators: limits.administrators.clone(),
+        show_cost: limits.show_cost,
+        filter: limits.filter,
+        budget: limits
+            .budget
+            .map(|(units, interval)| monopod_graph::Budget { units: units.into(), interval }),
         max_document: limits.max_document.as_usize(),
         max_tokens: many(limits.max_tokens),
         max_depth: many(limits.max_depth),

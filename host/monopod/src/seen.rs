@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use monopod_core::seen::{self, Attempts, Platform, Source};
 use monopod_engine::Engine;
+use monopod_graph::Graph;
 use monopod_messaging::broker::{self, BrokerStatus};
 use monopod_messaging::{Counters, Messaging};
 use monopod_operate::telemetry::Counts;
@@ -22,6 +23,7 @@ pub struct Rooms {
     pub messaging: Arc<Messaging>,
     /// Of the collector, if there is one.
     pub telemetry: Option<Arc<Counts>>,
+    pub graph: Option<Graph>,
 }
 
 impl Source for Rooms {
@@ -53,6 +55,7 @@ impl Source for Rooms {
             timers: attempts(timers.counters, timers.in_flight),
             watchers: self.messaging.watchers(),
             telemetry: self.telemetry.as_ref().map(|counts| counts.seen()),
+            fields: self.graph.as_ref().map(Graph::seen).unwrap_or_default(),
         }
     }
 }

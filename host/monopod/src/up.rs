@@ -145,21 +145,18 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         messaging_settings(&plan, &state)?,
         shutdown.clone(),
     );
-    let graphql = match schema {
-        None => monopod_graph::absent(),
-        Some(schema) => {
-            let parts = monopod_graph::Parts {
-                components: engine.clone(),
-                outgoing,
-                events: messaging.clone(),
-                authenticator: bound.authenticator(),
-                shutdown: shutdown.clone(),
-            };
-            monopod_graph::Graph::new(schema, parts).router()
-        }
-    };
+    let graph = schema.map(|schema| {
+        let parts = monopod_graph::Parts {
+            components: engine.clone(),
+            outgoing,
+            events: messaging.clone(),
+            authenticator: bound.authenticator(),
+            shutdown: shutdown.clone(),
+        };
+        monopod_graph::Graph::new(schema, parts)
+    });
     let parts = monopod_edge::Parts {
-        graphql,
+        graphql: graph.as_ref().map_or_else(monopod_graph::absent, monopod_graph::Graph::router),
         components: engine.clone(),
         exposed: plan
             .components
@@ -187,6 +184,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         store: store.clone(),
         messaging: messaging.clone(),
         telemetry: telemetry.as_ref().map(|telemetry| telemetry.counts.clone()),
+        graph,
     };
     let operator = figures.address();
     let rooms = Arc::new(rooms);

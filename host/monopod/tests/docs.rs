@@ -134,7 +134,7 @@ fn the_page_of_metrics_is_that_of_the_code() {
         # Metrics\n\n\
         To be fetched, as Prometheus text at `/metrics`: on the socket in the state folder (`curl --unix-socket .monopod/seen.sock\n\
         http://monopod/metrics`), on `[admin] listen`, and alone on `[admin] metrics`. Labels are names of the\n\
-        platform file or words of this table, so that the number of series is bounded by the platform file.\n\n\
+        platform file, fields of the composed schema or words of this table, so that the number of series is bounded.\n\n\
         To be pushed, to a collector that speaks OTLP (HTTP, protobuf), as the platform file says:\n\n    \
         [telemetry]\n    endpoint = \"https://collector.example:4318\"   # /v1/metrics is appended\n    \
         interval = \"60s\"\n    [telemetry.secrets]\n    authorization = \"collector.token\"           # a file; [telemetry.headers] for plain ones\n\n\

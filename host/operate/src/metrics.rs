@@ -1,7 +1,8 @@
 //! The metrics: every name, kind, label and meaning in one table, and how each is taken from
 //! what is seen. Shown as Prometheus text, listed in `docs/metrics.md`.
 //!
-//! Series are bounded: labels are names of the platform file, or words of this program.
+//! Series are bounded: labels are names of the platform file, fields of the components' schemas,
+//! or words of this program.
 
 use std::time::Duration;
 
@@ -161,6 +162,13 @@ metrics! {
     "monopod_telemetry_waiting" Gauge "" [] "Snapshots that wait for the collector."
         = |p, _s| p.telemetry.iter().flat_map(|t| count(t.waiting)).collect();
     "monopod_watchers" Gauge "" [] "Subscriptions open." = |p, _s| count(p.watchers);
+    "monopod_field_calls_total" Counter "" ["field", "component"] "Calls made for a field of the GraphQL schema, by who answers it: a component, or for a subscription its first topic. One call that serves several fields counts for the first."
+        = |p, _s| fields(p, |f| f.calls as f64);
+    "monopod_field_seconds_total" Counter "s" ["field", "component"] "How long those calls took together." = |p, _s| fields(p, |f| f.time.as_secs_f64());
+    "monopod_field_bytes_total" Counter "By" ["field", "component"] "What was received in those calls." = |p, _s| fields(p, |f| f.bytes as f64);
+    "monopod_field_values_total" Counter "" ["field", "component"] "Values of a field in answers; of a subscription events." = |p, _s| fields(p, |f| f.values as f64);
+    "monopod_field_errors_total" Counter "" ["field", "component"] "Errors in those values." = |p, _s| fields(p, |f| f.errors as f64);
+    "monopod_field_cost_total" Counter "" ["field", "component"] "The points of cost of those values, by what was really in them." = |p, _s| fields(p, |f| f.cost as f64);
 }
 
 const CIRCUIT: [&str; 3] =
@@ -181,6 +189,14 @@ fn count(value: u64) -> Points {
 /// A value of each component.
 fn of(platform: &Platform, value: impl Fn(&seen::Component) -> f64) -> Points {
     platform.components.iter().map(|c| (vec![c.name.to_string()], Value::Number(value(c)))).collect()
+}
+
+/// A value of each field of the GraphQL schema that somebody is asked for.
+fn fields(platform: &Platform, value: impl Fn(&seen::Field) -> f64) -> Points {
+    let point = |field: &seen::Field| {
+        (vec![field.name.clone(), field.component.clone()], Value::Number(value(field)))
+    };
+    platform.fields.iter().map(point).collect()
 }
 
 /// A value of each component for each of `words`.

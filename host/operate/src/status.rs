@@ -16,6 +16,9 @@ pub(crate) const LOOK: Duration = Duration::from_secs(10);
 /// How many looks are kept: a minute's. Each takes some two kilobytes for a component.
 const KEPT: usize = 6;
 
+/// Fields that are shown: what fits on a screen beside the components.
+const MOST_FIELDS: usize = 10;
+
 /// The platform, for an operator. Times are in seconds, sizes in bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Status {
@@ -39,6 +42,29 @@ pub struct Status {
     pub messages: Messages,
     /// The brokers behind its topics, by name.
     pub brokers: Vec<Broker>,
+    /// The fields of the GraphQL schema that took the most time recently, at most ten.
+    pub fields: Vec<Field>,
+}
+
+/// A field of the GraphQL schema, recently.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// `Type.field`.
+    pub name: String,
+    /// Who answers it.
+    pub component: String,
+    /// Calls made for it, for each second.
+    pub calls_per_second: f64,
+    /// How long one of them took in the middle.
+    pub mean: Option<f64>,
+    /// Values of it in answers, for each second.
+    pub values_per_second: f64,
+    /// Errors in them.
+    pub errors: u64,
+    /// What was received for it.
+    pub bytes: u64,
+    /// The points of cost of its values.
+    pub cost: u64,
 }
 
 /// A broker. All counts are since the start.
@@ -239,7 +265,34 @@ fn status(now: &Platform, then: &Platform, window: Duration, process: Process, b
             watchers: now.watchers,
         },
         brokers: now.brokers.iter().map(broker).collect(),
+        fields: fields(&now.fields, &then.fields, seconds),
     }
+}
+
+/// The fields that were in answers, the slowest together first.
+fn fields(now: &[seen::Field], then: &[seen::Field], seconds: f64) -> Vec<Field> {
+    let recent = now.iter().filter_map(|field| {
+        let earlier = then.iter().find(|other| other.name == field.name);
+        let since = |of: fn(&seen::Field) -> u64| of(field).saturating_sub(earlier.map_or(0, of));
+        let (calls, values) = (since(|field| field.calls), since(|field| field.values));
+        let time = field.time.saturating_sub(earlier.map_or(Duration::ZERO, |field| field.time));
+        (calls + values > 0).then(|| {
+            let shown = Field {
+                name: field.name.clone(),
+                component: field.component.clone(),
+                calls_per_second: calls as f64 / seconds,
+                mean: (calls > 0).then(|| time.as_secs_f64() / calls as f64),
+                values_per_second: values as f64 / seconds,
+                errors: since(|field| field.errors),
+                bytes: since(|field| field.bytes),
+                cost: since(|field| field.cost),
+            };
+            (time, shown)
+        })
+    });
+    let mut recent: Vec<_> = recent.collect();
+    recent.sort_by(|(a, _), (b, _)| b.cmp(a));
+    recent.into_iter().take(MOST_FIELDS).map(|(_, field)| field).collect()
 }
 
 fn broker(now: &seen::Broker) -> Broker {
@@ -341,5 +394,29 @@ mod tests {
         let text = serde_json::to_string(&made).unwrap();
         let read: Status = serde_json::from_str(&text).unwrap();
         assert_eq!(read.components[0].calls, 1_100);
+    }
+
+    #[test]
+    fn the_slowest_fields_are_shown_and_those_that_nobody_asked_for_are_not() {
+        let field = |number: u64, calls: u64| seen::Field {
+            name: format!("Query.f{number:02}"),
+            component: "c".to_owned(),
+            calls,
+            values: 2 * calls,
+            errors: number,
+            time: Duration::from_millis(number * calls),
+            bytes: 10 * calls,
+            cost: calls,
+        };
+        let then: Vec<_> = (0..12).map(|number| field(number, 10)).collect();
+        let now: Vec<_> = (0..12).map(|number| field(number, if number == 11 { 10 } else { 30 })).collect();
+        let shown = fields(&now, &then, 10.0);
+        let names: Vec<_> = shown.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!((names.len(), names[0], names[9]), (MOST_FIELDS, "Query.f10", "Query.f01"));
+        let Field { calls_per_second, mean, values_per_second, errors, bytes, cost, .. } = shown[0].clone();
+        assert_eq!((calls_per_second, values_per_second), (2.0, 4.0));
+        assert!((mean.unwrap() - 0.010).abs() < 1e-9);
+        // Errors are those of the window.
+        assert_eq!((errors, bytes, cost), (0, 200, 20));
     }
 }

@@ -122,6 +122,19 @@ fn facts(status: &Status) -> Vec<String> {
         n => format!("{ODD}dead letters {}{ODD:#}", grouped(n)),
     });
     say("messages", facts);
+    for (at, field) in status.fields.iter().enumerate() {
+        let mut facts = vec![
+            format!("{} by {}", field.name, field.component),
+            format!("{} calls/s", rate(field.calls_per_second)),
+        ];
+        facts.extend(field.mean.map(time));
+        facts.push(format!("{} values/s", rate(field.values_per_second)));
+        facts.push(format!("cost {}", grouped(field.cost)));
+        if field.errors > 0 {
+            facts.push(format!("{BAD}{} errors{BAD:#}", grouped(field.errors)));
+        }
+        say(if at == 0 { "fields" } else { "" }, facts);
+    }
     for broker in &status.brokers {
         let mut facts = vec![broker.name.clone()];
         facts.extend(broker.lines.iter().map(|line| match &line.why {
@@ -196,7 +209,7 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Broker, Count, Line, Messages, State};
+    use crate::status::{Broker, Count, Field, Line, Messages, State};
 
     #[test]
     fn figures_are_written_as_people_read_them() {
@@ -272,6 +285,16 @@ mod tests {
                 waiting: 3,
                 oldest: Some(4.0),
             }],
+            fields: vec![Field {
+                name: "Query.upload".into(),
+                component: "ingestion".into(),
+                calls_per_second: 41.2,
+                mean: Some(0.0019),
+                values_per_second: 80.0,
+                errors: 2,
+                bytes: 1_000,
+                cost: 4_800,
+            }],
             ..Status::default()
         };
         let text = anstream::adapter::strip_str(&lines(&status).join("\n")).to_string();
@@ -283,6 +306,7 @@ vision-adapter  1.2.0    open 12s     41.2    2  0.4ms  1.9ms   3%  2.0 MB  1+3/
 platform  tu · up 1m30s · 0 B · 0% CPU · figures of the last 1m00s
 state     8,120 units/s · 31.0 per fsync · queue 0 · log 0 B
 messages  0.0/s · lag 0 · timers 0.0/s · subscriptions 0 · dead letters 1
+fields    Query.upload by ingestion · 41.2 calls/s · 1.9ms · 80.0 values/s · cost 4,800 · 2 errors
 broker    rabbitmq · giving blocked 4.0s: low on disk · taking up 1m30s · sent 1,234 · taken 5 · waiting 3 · oldest 4.0s
 errors    vision-adapter: trapped ×2
 limits    vision-adapter: memory ×1,000 · see docs/limits.md";

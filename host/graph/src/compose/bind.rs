@@ -270,7 +270,7 @@ impl Binder<'_, '_> {
                 self.subscribe(field, directives).map(|topics| Resolver::Subscribe(topics.into()))
             }
         };
-        FieldInfo { rule, cost, size, resolver: resolver.map(Arc::new) }
+        FieldInfo { rule, cost, size, resolver: resolver.map(Arc::new), counts: Default::default() }
     }
 
     /// A field that a component answers in code; what it returns has the fields' names.

@@ -2,9 +2,11 @@
 //! the specification's rules for errors and `null`. What a component sends is looked at
 //! here for the first time and trusted in nothing.
 
+use super::Run;
 use super::level::{Level, Parent, Slot, is_asked_for};
 use crate::error::{self, Failure, Step, code};
 use crate::json::{Json, NULL};
+use crate::plan::authorize::Denials;
 use crate::plan::{Field, Kind, OneOf, Output, Shape, Variables};
 
 /// The most entries of `errors`: a list of bad items must not be answered with a longer one.
@@ -42,6 +44,16 @@ pub struct Writer {
     out: Vec<u8>,
     failures: Vec<Failure>,
     empty: bool,
+    /// What it cost so far, by what was really written.
+    cost: u64,
+    /// The same, and the errors, since the last field that somebody was asked for.
+    here: Here,
+}
+
+#[derive(Default)]
+struct Here {
+    cost: u64,
+    errors: u64,
 }
 
 const HEAD: &[u8] = b"{\"data\":";
@@ -53,7 +65,12 @@ impl Writer {
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(HEAD);
         out.push(b'{');
-        Self { out, failures: Vec::new(), empty: true }
+        Self { out, failures: Vec::new(), empty: true, cost: 0, here: Here::default() }
+    }
+
+    /// The cost of what was written.
+    pub fn cost(&self) -> u64 {
+        self.cost.saturating_add(self.here.cost)
     }
 
     /// Ends the answer. `whole` is an error if `data` itself is `null`.
@@ -84,13 +101,14 @@ impl Writer {
 pub struct Pen<'p> {
     to: &'p mut Writer,
     variables: &'p Variables<'p>,
+    denied: &'p Denials,
     level: Option<&'p Level<'p>>,
 }
 
 impl<'p> Pen<'p> {
     /// A pen for this answer.
-    pub fn new(to: &'p mut Writer, variables: &'p Variables<'p>, level: Option<&'p Level<'p>>) -> Self {
-        Self { to, variables, level }
+    pub fn new(to: &'p mut Writer, run: &'p Run<'p, 'p>, level: Option<&'p Level<'p>>) -> Self {
+        Self { to, variables: run.variables, denied: run.denied, level }
     }
 
     fn begin(&mut self, field: &Field) {
@@ -103,19 +121,16 @@ impl<'p> Pen<'p> {
     /// A root field whose value is JSON already.
     pub fn raw(&mut self, field: &Field, value: &[u8]) -> Result<(), Nulled> {
         self.begin(field);
+        self.to.here.cost += field.weight;
         self.to.out.extend_from_slice(value);
         Ok(())
     }
 
     /// A root field that has no value.
     pub fn failed(&mut self, field: &Field, failure: Failure, path: &Path<'_>) -> Result<(), Nulled> {
-        let nullable = match &field.kind {
-            Kind::Resolved { output, .. } | Kind::Mapped(output) => output.nullable,
-            Kind::TypeName(_) | Kind::Introspection => true,
-        };
         self.begin(field);
         self.fail(field, failure, &Path::Key(path, &field.key));
-        if nullable { self.null() } else { Err(Nulled) }
+        if field.nullable() { self.null() } else { Err(Nulled) }
     }
 
     /// A root field that was asked for.
@@ -125,8 +140,25 @@ impl<'p> Pen<'p> {
         self.found(field, output, &NULL, &Path::Key(&Path::Root, &field.key))
     }
 
-    /// Writes what was found for a field of an object.
+    /// Writes what was found for a field of an object, and counts it.
     fn found(
+        &mut self,
+        field: &Field,
+        output: &Output,
+        current: &Json<'_>,
+        path: &Path<'_>,
+    ) -> Result<(), Nulled> {
+        let above = std::mem::replace(&mut self.to.here, Here { cost: field.weight, errors: 0 });
+        let written = self.slot(field, output, current, path);
+        let Here { cost, errors } = std::mem::replace(&mut self.to.here, above);
+        self.to.cost = self.to.cost.saturating_add(cost);
+        if let Some(counts) = &field.counts {
+            counts.wrote(cost, errors);
+        }
+        written
+    }
+
+    fn slot(
         &mut self,
         field: &Field,
         output: &Output,
@@ -149,6 +181,7 @@ impl<'p> Pen<'p> {
     }
 
     fn fail(&mut self, field: &Field, mut failure: Failure, path: &Path<'_>) {
+        self.to.here.errors += 1;
         if self.to.failures.len() < MAX_FAILURES {
             failure.path = path.steps();
             self.to.failures.push(failure.at(field.place));
@@ -243,6 +276,14 @@ impl<'p> Pen<'p> {
                 self.to.out.push(b',');
             }
             self.to.out.extend_from_slice(&field.prefix);
+            if let Some(denied) = self.denied.of(field) {
+                self.fail(field, denied.clone(), &Path::Key(path, &field.key));
+                if !field.nullable() {
+                    return Err(Nulled);
+                }
+                self.null()?;
+                continue;
+            }
             let output = match &field.kind {
                 Kind::TypeName(name) => {
                     self.to.out.extend_from_slice(name);
@@ -260,6 +301,7 @@ impl<'p> Pen<'p> {
                 self.found(field, output, value.json, &path)?;
                 continue;
             }
+            self.to.here.cost += field.weight;
             match value.get(&field.name) {
                 Some(below) => self.value(field, output, below, &path)?,
                 // Not selected by this mapping: composition saw to it that it may be null.

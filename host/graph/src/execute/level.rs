@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
+use super::Run;
 use crate::error::Failure;
 use crate::json::Json;
 use crate::mapping::Fields;
 use crate::mapping::answer::TYPENAME;
 use crate::mapping::value::Scope;
-use crate::plan::{Field, Kind, Output, Shape, Variables};
+use crate::plan::{Field, Kind, Output, Shape};
 use crate::schema::Resolver;
 
 /// A value with the mapping that reads it.
@@ -106,14 +107,14 @@ impl<'l> Level<'l> {
     }
 
     /// What has to be asked for below the findings of this wave.
-    pub fn gather<'n>(&'n self, variables: &Variables<'_>) -> Vec<Need<'n>>
+    pub fn gather<'n>(&'n self, run: &Run<'_, '_>) -> Vec<Need<'n>>
     where
         'l: 'n,
     {
         let mut needs = Vec::new();
         for (field, value) in &self.order {
             if let Kind::Resolved { output, .. } = &field.kind {
-                gather(output, *value, variables, &mut needs);
+                gather(output, *value, run, &mut needs);
             }
         }
         needs
@@ -128,19 +129,14 @@ pub fn is_asked_for(field: &Field, object: &Parent<'_>) -> bool {
 }
 
 /// Walks a value as far as anything in it has a resolver, and lists what has to be asked for.
-pub fn gather<'n>(
-    output: &'n Output,
-    value: Parent<'n>,
-    variables: &Variables<'_>,
-    needs: &mut Vec<Need<'n>>,
-) {
+pub fn gather<'n>(output: &'n Output, value: Parent<'n>, run: &Run<'_, '_>, needs: &mut Vec<Need<'n>>) {
     if !output.deep {
         return;
     }
     let selected = match (&output.shape, value.json) {
         (Shape::List(item), Json::Array(items)) => {
             for json in items {
-                gather(item, Parent { json, ..value }, variables, needs);
+                gather(item, Parent { json, ..value }, run, needs);
             }
             return;
         }
@@ -152,13 +148,16 @@ pub fn gather<'n>(
         }
         _ => return,
     };
-    for field in selected.iter().filter(|field| field.include.holds(variables)) {
+    for field in selected.iter().filter(|field| field.include.holds(run.variables)) {
+        if run.denied.of(field).is_some() {
+            continue;
+        }
         if is_asked_for(field, &value) {
             needs.push(Need { field, parent: value });
         } else if let Kind::Mapped(output) | Kind::Resolved { output, .. } = &field.kind
             && let Some(below) = value.get(&field.name)
         {
-            gather(output, below, variables, needs);
+            gather(output, below, run, needs);
         }
     }
 }

@@ -2,19 +2,21 @@
 //! and from their answers back to the fields.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use futures_util::future::{join, join_all};
 use monopod_core::resolve::{Problem, Value};
 
-use super::Run;
 use super::call::{Call, Reply, judge, masked, unreadable};
 use super::code::{self, Ask, Told, typed};
 use super::level::{Level, Need, Parent, Slot};
+use super::{Run, Spent};
 use crate::error::{self, Failure};
 use crate::json::{Json, NULL};
 use crate::mapping::value::Scope;
-use crate::plan::{Kind, Variables, arguments};
+use crate::plan::{Field, Kind, Variables, arguments};
 use crate::schema::{Batch, Code, Connect, Resolver};
+use crate::seen::{Asked, Tally};
 
 /// The arguments of the needs' fields: of each field once, however many objects it is on.
 pub fn args<'a>(needs: &[Need<'_>], variables: &Variables<'a>) -> HashMap<usize, Result<Json<'a>, Failure>> {
@@ -66,6 +68,8 @@ struct Open {
 pub struct Replies {
     http: Vec<Result<Reply, Failure>>,
     told: Vec<Told>,
+    /// What each call took: requests, then questions.
+    spent: Vec<Spent>,
 }
 
 /// What a call was answered, read once however many fields it is for.
@@ -229,15 +233,62 @@ impl<'w> Wave<'w> {
         let (ports, context) = (run.ports, run.context);
         let components = &*ports.components;
         match (self.calls.as_slice(), self.asks.as_slice()) {
-            ([only], []) => Replies { http: vec![only.send(ports, context).await], told: Vec::new() },
-            ([], [only]) => Replies { http: Vec::new(), told: vec![only.send(components, context).await] },
+            ([only], []) => {
+                let (reply, spent) = timed(only.send(ports, context), received).await;
+                Replies { http: vec![reply], told: Vec::new(), spent: vec![spent] }
+            }
+            ([], [only]) => {
+                let (told, spent) = timed(only.send(components, context), said).await;
+                Replies { http: Vec::new(), told: vec![told], spent: vec![spent] }
+            }
             (calls, asks) => {
-                let http = join_all(calls.iter().map(|call| call.send(ports, context)));
-                let told = join_all(asks.iter().map(|ask| ask.send(components, context)));
+                let http = join_all(calls.iter().map(|call| timed(call.send(ports, context), received)));
+                let told = join_all(asks.iter().map(|ask| timed(ask.send(components, context), said)));
                 let (http, told) = join(http, told).await;
-                Replies { http, told }
+                let (http, mut spent): (Vec<_>, Vec<_>) = http.into_iter().unzip();
+                let (told, asked): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+                spent.extend(asked);
+                Replies { http, told, spent }
             }
         }
+    }
+
+    /// Counts the calls, each for the first field that needed it.
+    pub fn account(&self, replies: &Replies, tally: &Tally) {
+        let mut counted = vec![false; replies.spent.len()];
+        let mut fields: Vec<(&Field, Asked)> = Vec::new();
+        for (need, fate) in self.needs.iter().zip(&self.fates) {
+            let (at, batch) = match fate {
+                Fate::Called(at, ..) => (*at, false),
+                Fate::Item(at, ..) => (*at, true),
+                Fate::Told(at, _) => (replies.http.len() + *at, true),
+                Fate::Nothing | Fate::Failed(_) => continue,
+            };
+            // Needs of one field mostly stand together, and an operation has few fields.
+            let same = |(field, _): &(&Field, Asked)| std::ptr::eq(*field, need.field);
+            let place = fields.iter().rposition(same).unwrap_or_else(|| {
+                fields.push((need.field, Asked::default()));
+                fields.len() - 1
+            });
+            let Some((_, asked)) = fields.get_mut(place) else { continue };
+            asked.objects += 1;
+            let (Some(counted), Some(spent)) = (counted.get_mut(at), replies.spent.get(at)) else { continue };
+            if std::mem::replace(counted, true) {
+                continue;
+            }
+            if let Some(counts) = &need.field.counts {
+                counts.called(*spent);
+            }
+            asked.calls += 1;
+            asked.batches += u64::from(batch);
+            asked.time = asked.time.max(spent.time);
+            asked.bytes += spent.bytes;
+            asked.failed += u64::from(match at.checked_sub(replies.http.len()) {
+                None => replies.http.get(at).is_some_and(Result::is_err),
+                Some(at) => replies.told.get(at).is_some_and(Result::is_err),
+            });
+        }
+        tally.wave(&fields);
     }
 
     /// Reads the answers.
@@ -308,6 +359,27 @@ impl<'w> Wave<'w> {
         }
         level
     }
+}
+
+/// What comes of a call, and what it took.
+async fn timed<T>(call: impl Future<Output = T>, bytes: impl Fn(&T) -> usize) -> (T, Spent) {
+    let began = Instant::now();
+    let answer = call.await;
+    let bytes = u64::try_from(bytes(&answer)).unwrap_or(u64::MAX);
+    (answer, Spent { time: began.elapsed(), bytes })
+}
+
+fn received(reply: &Result<Reply, Failure>) -> usize {
+    reply.as_ref().map_or(0, |reply| reply.body.len())
+}
+
+/// The bytes of texts and JSON; other values are a few.
+fn said(told: &Told) -> usize {
+    let size = |value: &Result<Value, Problem>| match value {
+        Ok(Value::Text(text) | Value::Json(text)) => text.len(),
+        Ok(_) | Err(_) => 8,
+    };
+    told.as_ref().map_or(0, |values| values.iter().map(size).sum())
 }
 
 /// Everything that a wave was answered.

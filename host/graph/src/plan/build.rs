@@ -57,9 +57,10 @@ pub fn build(
         true => Some(introspection(schema, document, operation.clone())?),
         false => None,
     };
-    let plan = Plan { kind: operation.operation_type, fields, variables, guarded, sized, introspection };
+    let kind = operation.operation_type;
+    let mut plan = Plan { kind, fields, variables, cost: 0, guarded, sized, introspection };
     if !sized {
-        cost::bounded(&plan, &Vec::new(), schema.settings.max_cost)?;
+        plan.cost = cost::bounded(&plan, &Vec::new(), schema.settings.max_cost)?;
     }
     Ok(plan)
 }
@@ -319,7 +320,7 @@ impl<'d> Builder<'d> {
                 })
                 .collect();
             let output = self.output(here, field.ty(), &below)?;
-            self.types_rules(inner, &output, &mut rules);
+            rules.extend(self.rule_of(inner));
             match info.and_then(|info| info.resolver.clone()) {
                 Some(resolver) => {
                     let arguments = self.arguments(field)?;
@@ -350,25 +351,26 @@ impl<'d> Builder<'d> {
             include,
             rules: rules.into(),
             weight: weight(here, field, info.and_then(|info| info.cost)),
+            counts: info.map(|info| Arc::clone(&info.counts)),
             size: info.and_then(|info| info.size.clone()),
             kind,
         })
     }
 
-    /// The rules of the types of which something is selected.
-    fn types_rules(&self, inner: &str, output: &Output, rules: &mut Vec<Arc<Rule>>) {
-        let of = |name: &str| self.schema.types.get(name).and_then(|info| info.rule.clone());
-        let mut shape = &output.shape;
-        while let Shape::List(item) = shape {
-            shape = &item.shape;
-        }
-        match shape {
-            Shape::Abstract(types) => {
-                let selected = types.iter().filter(|(_, fields)| !fields.is_empty());
-                rules.extend(selected.filter_map(|(name, _)| of(name)));
+    /// The rule of a type: asked of the field that leads to it, or where it is one of several
+    /// types of what is selected of it, so that it harms none of the others.
+    fn rule_of(&self, ty: &str) -> Option<Arc<Rule>> {
+        self.schema.types.get(ty)?.rule.clone()
+    }
+
+    fn guard(&mut self, ty: &str, mut fields: Box<[Field]>) -> Box<[Field]> {
+        if let Some(rule) = self.rule_of(ty) {
+            self.guarded |= !fields.is_empty();
+            for field in &mut fields {
+                field.rules = field.rules.iter().chain([&rule]).cloned().collect();
             }
-            _ => rules.extend(of(inner)),
         }
+        fields
     }
 
     /// Counts what the introspection of the schema would put in.
@@ -405,19 +407,24 @@ impl<'d> Builder<'d> {
         if let Some(leaf) = definition.and_then(input::leaf) {
             return Ok(Output { nullable, deep: false, shape: Shape::Leaf(leaf, name.as_str().into()) });
         }
-        let mut fields = |ty: &str| self.fields(Here { ty, root: None, depth: here.depth + 1 }, below);
+        let below_here = |ty| Here { ty, root: None, depth: here.depth + 1 };
         let shape = match definition {
-            Some(ExtendedType::Object(_)) => Shape::Object(fields(name)?),
+            Some(ExtendedType::Object(_)) => Shape::Object(self.fields(below_here(name), below)?),
             Some(ExtendedType::Interface(_)) => {
                 let all = schema.implementers.get(name).map(|all| all.objects.iter());
                 let mut names: Vec<_> = all.into_iter().flatten().collect();
                 names.sort();
-                let types = names.into_iter().map(|name| Ok((name.as_str().into(), fields(name)?)));
+                let types = names.into_iter().map(|name| {
+                    let fields = self.fields(below_here(name), below)?;
+                    Ok((name.as_str().into(), self.guard(name, fields)))
+                });
                 Shape::Abstract(types.collect::<Result<_, Failure>>()?)
             }
             Some(ExtendedType::Union(union)) => {
-                let types =
-                    union.members.iter().map(|each| Ok((each.name.as_str().into(), fields(&each.name)?)));
+                let types = union.members.iter().map(|each| {
+                    let fields = self.fields(below_here(&each.name), below)?;
+                    Ok((each.name.as_str().into(), self.guard(&each.name, fields)))
+                });
                 Shape::Abstract(types.collect::<Result<_, Failure>>()?)
             }
             _ => {

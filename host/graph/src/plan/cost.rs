@@ -12,11 +12,11 @@ use crate::schema::ListSize;
 /// How many items a list is taken to have where nothing says.
 const LIST_ITEMS: u64 = 10;
 
-/// Refuses a plan that may cost more than `max` points with these variables.
-pub fn bounded(plan: &Plan, variables: &Variables<'_>, max: u64) -> Result<(), Failure> {
+/// What a plan is estimated to cost with these variables; more than `max` points are refused.
+pub fn bounded(plan: &Plan, variables: &Variables<'_>, max: u64) -> Result<u64, Failure> {
     let cost = fields(&plan.fields, variables);
     if cost <= max {
-        return Ok(());
+        return Ok(cost);
     }
     let limit = usize::try_from(max).unwrap_or(usize::MAX);
     let cost = Json::Int(i64::try_from(cost).unwrap_or(i64::MAX));

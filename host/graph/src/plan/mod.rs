@@ -26,6 +26,7 @@ use crate::error::{Failure, Place, code, readable};
 use crate::json::Json;
 use crate::scalar::Leaf;
 use crate::schema::{ListSize, Resolver, Rule, Schema};
+use crate::seen::Counts;
 use arguments::Argument;
 
 /// The most validation errors that are sent back: enough for a person, not a flood.
@@ -40,6 +41,8 @@ pub struct Plan {
     pub fields: Box<[Field]>,
     /// The variables in the order of their definition.
     pub variables: Box<[Variable]>,
+    /// What it is estimated to cost, where no variable changes that.
+    pub cost: u64,
     /// Whether any rule stands on what is selected.
     pub guarded: bool,
     /// Whether a variable says how long a list may be, so that the cost depends on it.
@@ -80,6 +83,8 @@ pub struct Field {
     pub rules: Box<[Arc<Rule>]>,
     /// What it costs by itself.
     pub weight: u64,
+    /// What is counted of it.
+    pub counts: Option<Arc<Counts>>,
     /// How long its list is taken to be, if it says.
     pub size: Option<ListSize>,
     /// Where its value comes from.
@@ -176,6 +181,15 @@ impl Condition {
 }
 
 impl Field {
+    /// Whether it may be `null`.
+    pub fn nullable(&self) -> bool {
+        match &self.kind {
+            Kind::Resolved { output, .. } | Kind::Mapped(output) => output.nullable,
+            Kind::TypeName(_) => false,
+            Kind::Introspection => true,
+        }
+    }
+
     /// Whether it, or anything in it, has a resolver of its own.
     pub fn deep(&self) -> bool {
         match &self.kind {
@@ -194,6 +208,7 @@ impl Plan {
             kind: OperationType::Query,
             fields: Box::default(),
             variables: Box::default(),
+            cost: 0,
             guarded: false,
             sized: false,
             introspection: None,

@@ -32,6 +32,8 @@ pub struct Accepts {
     pub stream: bool,
     /// Whether it prefers that.
     pub prefers_stream: bool,
+    /// Whether it is a browser that wants a page: it says so by name, and likes nothing better.
+    pub page: bool,
 }
 
 /// Reads the `Accept` headers. Without one anything is taken, and JSON is what old
@@ -40,6 +42,7 @@ pub fn accepts(headers: &HeaderMap) -> Accepts {
     let mut response = Weight::default();
     let mut json = Weight::default();
     let mut stream = Weight::default();
+    let mut html = Weight::default();
     let mut any = false;
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     for (order, range) in
@@ -54,12 +57,14 @@ pub fn accepts(headers: &HeaderMap) -> Accepts {
             json.offer(weight(2));
         } else if media.eq_ignore_ascii_case("text/event-stream") {
             stream.offer(weight(2));
+        } else if media.eq_ignore_ascii_case("text/html") {
+            html.offer(weight(2));
         } else if media == "*/*" || media.eq_ignore_ascii_case("application/*") {
             json.offer(weight(1));
         }
     }
     if !any {
-        return Accepts { answer: Some(Answer::Json), stream: false, prefers_stream: false };
+        return Accepts { answer: Some(Answer::Json), stream: false, prefers_stream: false, page: false };
     }
     let answer = match (response.quality, json.quality) {
         (0, 0) => None,
@@ -70,7 +75,11 @@ pub fn accepts(headers: &HeaderMap) -> Accepts {
     let document = response.quality.max(json.quality);
     let earlier = stream.order < response.order.min(json.order);
     let prefers_stream = stream.quality > document || (stream.quality == document && earlier);
-    Accepts { answer, stream: stream.quality > 0, prefers_stream: stream.quality > 0 && prefers_stream }
+    let prefers_stream = stream.quality > 0 && prefers_stream;
+    let others = [response, json, stream];
+    let better = |other: &Weight| (html.quality, other.order) > (other.quality, html.order);
+    let page = html.quality > 0 && others.iter().all(better);
+    Accepts { answer, stream: stream.quality > 0, prefers_stream, page }
 }
 
 #[derive(Clone, Copy)]
@@ -124,6 +133,9 @@ mod tests {
             (Some("application/json, application/graphql-response+json;q=0.5"), Some(Json), false, false),
             (Some("application/json;q=0, */*"), None, false, false),
             (Some("text/html"), None, false, false),
+            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Some(Json), false, false),
+            (Some("application/json, text/html"), Some(Json), false, false),
+            (Some("*/*, text/html;q=0.9"), Some(Json), false, false),
             (Some("text/event-stream"), None, true, true),
             (Some("text/event-stream, application/json"), Some(Json), true, true),
             (Some("application/json, text/event-stream"), Some(Json), true, false),
@@ -133,7 +145,8 @@ mod tests {
             if let Some(header) = header {
                 headers.insert(header::ACCEPT, header.parse().unwrap());
             }
-            let expected = Accepts { answer, stream, prefers_stream: prefers };
+            let page = header.is_some_and(|header| header.starts_with("text/html"));
+            let expected = Accepts { answer, stream, prefers_stream: prefers, page };
             assert_eq!(accepts(&headers), expected, "{header:?}");
         }
     }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::accept::{Accepts, Answer, accepts};
 use super::operation::Params;
-use super::{socket, sse};
+use super::{graphiql, socket, sse};
 use crate::body;
 use crate::error::{self, Failure, code};
 use crate::execute::Run;
@@ -54,6 +54,12 @@ pub async fn serve(State(inner): State<Arc<Inner>>, request: Request) -> Respons
         };
     }
     let accepts = accepts(&parts.headers);
+    if accepts.page
+        && matches!(parts.method, Method::GET | Method::HEAD)
+        && let Some(login) = inner.schema.load().settings.graphiql
+    {
+        return graphiql::page(login);
+    }
     let answer = match accepts {
         Accepts { answer: Some(answer), .. } => answer,
         // Errors before the stream begins are documents.
@@ -141,7 +147,7 @@ impl Exchange {
             }
             let prepared = Params::read(item)
                 .map_err(|failure| vec![failure])
-                .and_then(|params| params.prepare(schema, &self.context));
+                .and_then(|params| params.prepare(schema, &self.context, &self.inner.ports));
             body.extend_from_slice(&match prepared {
                 Ok(prepared) if prepared.plan.kind == OperationType::Subscription => {
                     let text = "A subscription cannot be answered in a list.";
@@ -191,7 +197,7 @@ impl Exchange {
         if plan.kind == OperationType::Mutation && *method == Method::GET {
             return self.method_not_allowed("POST", "A mutation is sent with POST.");
         }
-        let prepared = match params.prepare_planned(plan, &schema, &self.context) {
+        let prepared = match params.prepare_planned(plan, &schema, &self.context, &self.inner.ports) {
             Ok(prepared) => prepared,
             Err(failures) => return self.refuse(&failures),
         };
@@ -239,6 +245,7 @@ impl Exchange {
             (code::FORBIDDEN, _) => StatusCode::FORBIDDEN,
             (code::UPSTREAM_ERROR, _) => StatusCode::BAD_GATEWAY,
             (code::TIMED_OUT, _) => StatusCode::GATEWAY_TIMEOUT,
+            (code::BUDGET_EXCEEDED, _) => StatusCode::TOO_MANY_REQUESTS,
             // A document that does not fit, and variables, are errors of GraphQL and not of
             // HTTP, which clients of `application/json` learn from the body alone.
             (
@@ -255,6 +262,12 @@ impl Exchange {
         let mut response = self.respond(status, error::response(failures));
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        let wait = failures.first().and_then(|first| {
+            first.extensions.iter().find(|(key, _)| key == "retryAfter").map(|(_, value)| value)
+        });
+        if let Some(Json::Large(seconds)) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
         }
         response
     }

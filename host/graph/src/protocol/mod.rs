@@ -3,6 +3,7 @@
 //! parameters to a plan that the caller may run.
 
 mod accept;
+mod graphiql;
 mod http;
 mod message;
 mod operation;
@@ -16,12 +17,12 @@ use axum::Router;
 use axum::routing::any;
 
 use crate::graph::Inner;
-pub use operation::Prepared;
+pub use operation::{Prepared, Wants};
 
 /// The route of all protocols.
 pub const PATH: &str = "/graphql";
 
 /// Everything at [`PATH`].
 pub fn router(inner: Arc<Inner>) -> Router {
-    Router::new().route(PATH, any(http::serve)).with_state(inner)
+    graphiql::files().route(PATH, any(http::serve)).with_state(inner)
 }

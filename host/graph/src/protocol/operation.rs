@@ -3,13 +3,18 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use monopod_core::context::Context;
+use monopod_core::identity::Principal;
 
 use crate::error::{Failure, code};
+use crate::graph::Ports;
 use crate::json::Json;
-use crate::plan::{self, Plan, Variables, authorize, cost, input};
+use crate::plan::authorize::{self, Denials};
+use crate::plan::{self, Plan, Variables, cost, input};
 use crate::schema::Schema;
+use crate::settings::Settings;
 
 /// The parameters of a GraphQL request.
 #[derive(Debug)]
@@ -23,6 +28,16 @@ pub struct Params<'a> {
     pub operation: Option<Cow<'a, str>>,
     /// `variables`; an object or nothing.
     pub variables: Option<Json<'a>>,
+    /// What it wants to know besides.
+    wants: Wants,
+}
+
+/// What a client wants to know of how its operation is answered: `extensions.plan` and
+/// `extensions.cost` of the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wants {
+    pub plan: bool,
+    pub cost: bool,
 }
 
 /// An operation with everything it needs to be executed.
@@ -31,6 +46,12 @@ pub struct Prepared<'a> {
     pub plan: Arc<Plan>,
     /// The coerced variables.
     pub variables: Variables<'a>,
+    /// What of it the caller may not have.
+    pub denied: Denials,
+    /// What it is estimated to cost.
+    pub estimate: u64,
+    /// What the caller wants to know of that, and may.
+    pub wants: Wants,
 }
 
 impl<'a> Params<'a> {
@@ -45,6 +66,7 @@ impl<'a> Params<'a> {
             }
             _ => return Err(bad("The request must be a JSON object with \"query\".")),
         };
+        let mut wants = Wants::default();
         let (mut document, mut operation, mut variables, mut digest) = (None, None, None, None);
         for (key, value) in entries {
             match (&*key, value) {
@@ -59,6 +81,8 @@ impl<'a> Params<'a> {
                 ("variables", Json::Null) => variables = None,
                 ("variables", _) => return Err(bad("\"variables\" must be an object or null.")),
                 ("extensions", extensions @ (Json::Object(_) | Json::Null)) => {
+                    let wanted = |name| matches!(extensions.get(name), Some(Json::Bool(true)));
+                    wants = Wants { plan: wanted("plan"), cost: wanted("cost") };
                     digest = persisted(extensions)?.or(digest);
                 }
                 ("documentId", Json::String(id)) => {
@@ -75,7 +99,7 @@ impl<'a> Params<'a> {
         if document.is_none() && digest.is_none() {
             return Err(bad("\"query\" is missing."));
         }
-        Ok(Self { document, digest, operation, variables })
+        Ok(Self { document, digest, operation, variables, wants })
     }
 
     /// The plan of the operation.
@@ -92,9 +116,14 @@ impl<'a> Params<'a> {
     }
 
     /// Plans the operation, coerces the variables and checks the caller's rights.
-    pub fn prepare(mut self, schema: &Schema, context: &Context) -> Result<Prepared<'a>, Vec<Failure>> {
+    pub fn prepare(
+        mut self,
+        schema: &Schema,
+        context: &Context,
+        ports: &Ports,
+    ) -> Result<Prepared<'a>, Vec<Failure>> {
         let plan = self.plan(schema)?;
-        self.prepare_planned(plan, schema, context)
+        self.prepare_planned(plan, schema, context, ports)
     }
 
     /// The same with the plan at hand.
@@ -103,14 +132,42 @@ impl<'a> Params<'a> {
         plan: Arc<Plan>,
         schema: &Schema,
         context: &Context,
+        ports: &Ports,
     ) -> Result<Prepared<'a>, Vec<Failure>> {
+        let one = |failure| vec![failure];
+        let (settings, principal) = (&schema.settings, &context.principal);
         let variables = input::variables(&schema.public, &plan, self.variables)?;
-        authorize::authorize(&plan, &variables, &context.principal).map_err(|failure| vec![failure])?;
-        if plan.sized {
-            cost::bounded(&plan, &variables, schema.settings.max_cost).map_err(|failure| vec![failure])?;
-        }
-        Ok(Prepared { plan, variables })
+        administrator(self.wants, settings, principal).map_err(one)?;
+        let denied = authorize::authorize(&plan, &variables, principal, settings.filter).map_err(one)?;
+        let estimate = match plan.sized {
+            true => cost::bounded(&plan, &variables, settings.max_cost).map_err(one)?,
+            false => plan.cost,
+        };
+        // Last, so that nobody pays for what is refused anyway.
+        ports.budgets.take(settings.budget, principal, estimate, Instant::now()).map_err(one)?;
+        Ok(Prepared { plan, variables, denied, estimate, wants: self.wants })
     }
+}
+
+/// How an operation is answered is told to administrators alone.
+fn administrator(wants: Wants, settings: &Settings, principal: &Principal) -> Result<(), Failure> {
+    // What everybody is shown can be asked for by everybody.
+    if !wants.plan && (!wants.cost || settings.show_cost) {
+        return Ok(());
+    }
+    if matches!(principal, Principal::Anonymous) {
+        let text = "How an operation is answered is told to administrators: a bearer token is needed.";
+        return Err(Failure::new(code::UNAUTHENTICATED, text));
+    }
+    let held = principal.scopes();
+    let wanted = settings.administrators.iter().flatten();
+    let missing: Vec<String> = wanted.filter(|scope| !held.contains(scope)).cloned().collect();
+    if settings.administrators.is_some() && missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.into_iter().map(|scope| Json::String(scope.into())).collect();
+    let text = "How an operation is answered is told to administrators.";
+    Err(Failure::new(code::FORBIDDEN, text).with("missingScopes", Json::Array(missing)))
 }
 
 /// The digest in `extensions.persistedQuery`, if there is one.
@@ -136,8 +193,9 @@ fn persisted(extensions: Json<'_>) -> Result<Option<Cow<'_, str>>, Failure> {
 impl Prepared<'_> {
     /// The same, to outlive the request it came in.
     pub fn own(self) -> Prepared<'static> {
-        let variables = self.variables.into_iter().map(|value| value.map(Json::into_owned)).collect();
-        Prepared { plan: self.plan, variables }
+        let Self { plan, variables, denied, estimate, wants } = self;
+        let variables = variables.into_iter().map(|value| value.map(Json::into_owned)).collect();
+        Prepared { plan, variables, denied, estimate, wants }
     }
 }
 

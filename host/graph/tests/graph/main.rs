@@ -10,6 +10,8 @@ mod composition;
 mod documents;
 mod errors;
 mod execution;
+mod graphiql;
+mod guards;
 mod hostile;
 mod http;
 mod mapping;

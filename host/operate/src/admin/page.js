@@ -40,6 +40,20 @@ function show(s) {
     cell(row, counts(c.limits), 'odd');
   }
   document.getElementById('components').replaceWith(body);
+  const fields = document.createElement('tbody');
+  fields.id = 'fields';
+  for (const f of s.fields) {
+    const row = fields.insertRow();
+    cell(row, f.name);
+    cell(row, f.component);
+    cell(row, rate(f.calls_per_second), 'n');
+    cell(row, time(f.mean), 'n');
+    cell(row, rate(f.values_per_second), 'n');
+    cell(row, f.errors, f.errors ? 'n bad' : 'n');
+    cell(row, size(f.bytes), 'n');
+    cell(row, f.cost.toLocaleString('en'), 'n');
+  }
+  document.getElementById('fields').replaceWith(fields);
   const facts = {
     'units / s': rate(s.state.units_per_second),
     'units per fsync': s.state.units_per_fsync == null ? '–' : s.state.units_per_fsync.toFixed(1),
