@@ -89,14 +89,14 @@ fn ticks(stat: &str, field: usize) -> f64 {
     rest.split_whitespace().nth(field - 3).unwrap().parse::<f64>().unwrap() / TICKS
 }
 
-/// The most memory this process had resident since [`forget_peak`], in MB.
-pub fn peak() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+/// The most memory that a process has had resident, for this one since [`forget_peak`], in MB.
+pub fn peak(pid: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() * 1.024 / 1_000.0
 }
 
-/// Begins to look for the peak anew: proc_pid_clear_refs(5).
+/// Begins to look for this process's peak anew: proc_pid_clear_refs(5).
 pub fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }

@@ -18,6 +18,8 @@
 mod book;
 mod engine;
 mod figure;
+mod graphql;
+mod load;
 mod machine;
 mod native;
 mod peer;
@@ -36,7 +38,7 @@ use book::Book;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What can be measured.
-const NAMES: [&str; 4] = ["spine", "engine", "state", "pod"];
+const NAMES: [&str; 5] = ["spine", "engine", "state", "graphql", "pod"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,6 +53,9 @@ fn main() -> ExitCode {
     }
     if arguments == [state::WAITING] {
         runtime.block_on(state::wait());
+        return ExitCode::SUCCESS;
+    }
+    if runtime.block_on(graphql::peer(&arguments)) {
         return ExitCode::SUCCESS;
     }
     if arguments == ["readme"] {
@@ -71,6 +76,9 @@ fn main() -> ExitCode {
     }
     if wanted("state") {
         runtime.block_on(state::measure(&mut book));
+    }
+    if wanted("graphql") {
+        runtime.block_on(graphql::measure(&mut book));
     }
     if wanted("pod") {
         pod::measure(&runtime, &mut book);

@@ -29,6 +29,7 @@ mod page;
 mod photos;
 mod ps;
 mod put;
+mod reload;
 mod services;
 mod start;
 mod stop;

@@ -430,6 +430,7 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             tls,
             health: edge.health.as_ref().map(|at| at.value),
             plain: edge.plain.as_ref().map(|at| at.value),
+            connections: edge.connections.value.0,
         },
         admin: plan::Admin {
             listen: raw.admin.value.listen.as_ref().map(|at| at.value),

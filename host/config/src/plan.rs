@@ -65,6 +65,8 @@ pub struct Edge {
     pub health: Option<SocketAddr>,
     /// Where HTTP/1.1 is spoken without TLS, if anywhere; a loopback address.
     pub plain: Option<SocketAddr>,
+    /// Open connections at once.
+    pub connections: u32,
 }
 
 /// The files of a certificate, the platform file's folder already in front.
@@ -242,6 +244,14 @@ pub struct Component {
 }
 
 impl Plan {
+    /// The same, to listen elsewhere than the file says: the public address that it gives belongs
+    /// to the port that it gives.
+    pub fn listen_at(&mut self, listen: Option<SocketAddr>) {
+        let Some(listen) = listen else { return };
+        self.edge.listen = listen;
+        self.edge.public_url = self.edge.public_url.take().filter(|_| !listen.ip().is_loopback());
+    }
+
     /// A mistake in what `component`'s `bundle` key points to, placed there: for what
     /// is found only when the bundle is opened.
     pub fn about_bundle(

@@ -98,6 +98,9 @@ section! {
         /// A further address of the front door that speaks HTTP/1.1 without TLS, on a
         /// loopback address only: for a proxy on the same machine, and for load tests.
         optional plain "plain": SocketAddr;
+        /// Open connections, WebSockets included; more wait in the kernel's queue. Each takes
+        /// some tens of kilobytes, and one of the process's file descriptors.
+        default connections "connections": Count<16, 1_000_000> = Count(4_096);
     }
 }
 

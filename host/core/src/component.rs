@@ -10,7 +10,7 @@ use crate::size::Size;
 use crate::unit::{MAX_CHANGES, MAX_UNIT};
 
 /// A component that is to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     /// What the platform calls it.
     pub name: ComponentName,

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 use crate::accept::{Drained, Server};
-use crate::door::{Door, Parts};
+use crate::door::{Behind, Door, Parts};
 use crate::identity::Verifier;
 use crate::issuer::Issuer;
 use crate::limits::Limits;
@@ -33,6 +33,7 @@ pub struct Bound {
     issuer: Option<Arc<Issuer>>,
     drain: Duration,
     limits: Limits,
+    behind: Behind,
 }
 
 impl std::fmt::Debug for Bound {
@@ -82,6 +83,7 @@ pub fn bind(settings: Settings) -> Result<Bound, Error> {
         issuer,
         drain,
         limits,
+        behind: Behind::default(),
     })
 }
 
@@ -142,6 +144,11 @@ impl Bound {
         self.issuer.as_deref().map(Issuer::name)
     }
 
+    /// What puts other components behind the door while it serves.
+    pub fn behind(&self) -> Behind {
+        self.behind.clone()
+    }
+
     /// What verifies tokens here, for tokens that arrive inside a WebSocket.
     pub fn authenticator(&self) -> Arc<dyn Authenticator> {
         self.verifier.clone()
@@ -171,7 +178,7 @@ impl Bound {
             shutdown.await;
             draining.store(true, Ordering::Relaxed);
         };
-        let door = Door::new(parts, self.verifier, self.issuer, self.limits.body)?;
+        let door = Door::new(parts, self.verifier, self.issuer, self.limits.body, self.behind)?;
         let names = Names::new(&self.public_url);
         let server = Server::new(Arc::new(door), TlsAcceptor::from(self.tls), names, self.limits, self.drain);
         let drained = match health {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request};
@@ -55,13 +56,45 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+/// The components that are reached from outside, and under which prefixes.
+pub struct Exposed {
+    table: Table,
+    components: Arc<dyn Components>,
+}
+
+impl Exposed {
+    /// These prefixes, answered by these components. The error says which cannot be.
+    pub fn new(
+        prefixes: Vec<(String, ComponentName)>,
+        components: Arc<dyn Components>,
+    ) -> Result<Self, Error> {
+        Ok(Self { table: Table::new(prefixes)?, components })
+    }
+}
+
+impl std::fmt::Debug for Exposed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exposed").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+/// Puts other components behind the front door while it serves. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Behind(Arc<ArcSwapOption<Exposed>>);
+
+impl Behind {
+    /// From now on requests go there. Those under way end where they began.
+    pub fn put(&self, exposed: Exposed) {
+        self.0.store(Some(Arc::new(exposed)));
+    }
+}
+
 /// The parts, ready to answer.
 pub(crate) struct Door {
     graphql: Router,
-    components: Arc<dyn Components>,
+    behind: Behind,
     blobs: Arc<dyn Blobs>,
     ready: Ready,
-    table: Table,
     verifier: Arc<Verifier>,
     issuer: Option<Arc<Issuer>>,
     body_time: Duration,
@@ -89,10 +122,11 @@ impl Door {
         verifier: Arc<Verifier>,
         issuer: Option<Arc<Issuer>>,
         body_time: Duration,
+        behind: Behind,
     ) -> Result<Self, Error> {
         let Parts { graphql, components, exposed, blobs, ready } = parts;
-        let table = Table::new(exposed)?;
-        Ok(Self { graphql, components, blobs, ready, table, verifier, issuer, body_time })
+        behind.put(Exposed::new(exposed, components)?);
+        Ok(Self { graphql, behind, blobs, ready, verifier, issuer, body_time })
     }
 
     /// Answers one request. Never fails: a failure is an answer too. `names` are those it may
@@ -114,14 +148,17 @@ impl Door {
         let logged = log.then(|| (parts.method.clone(), parts.version));
         let bodiless = parts.method == Method::HEAD;
 
+        // Held to the end of the request: another may take its place meanwhile.
+        let exposed = self.behind.0.load_full();
         let (label, mut response) = match readable(&parts, names) {
             Err(refusal) => ("refused", *refusal),
             Ok(changed) => {
-                let route = self.table.find(changed.as_deref().unwrap_or(parts.uri.path()));
+                let path = changed.as_deref().unwrap_or(parts.uri.path());
+                let route = exposed.as_deref().map_or(Route::Unknown, |exposed| exposed.table.find(path));
                 let head = Head { parts, changed, correlation: correlation.clone(), trace, began };
                 let response = match route {
                     Route::Graphql => self.graphql(head, body).await,
-                    route => Box::pin(self.other(route, head, body, peer)).await,
+                    route => Box::pin(self.other(route, exposed.as_deref(), head, body, peer)).await,
                 };
                 (route.label(), response)
             }
@@ -159,7 +196,14 @@ impl Door {
         }
     }
 
-    async fn other(&self, route: Route<'_>, head: Head, body: Inbound, peer: SocketAddr) -> Answer {
+    async fn other(
+        &self,
+        route: Route<'_>,
+        exposed: Option<&Exposed>,
+        head: Head,
+        body: Inbound,
+        peer: SocketAddr,
+    ) -> Answer {
         let deadline = (head.began + self.body_time).into();
         let mut response = match route {
             // Answered by the caller.
@@ -175,13 +219,14 @@ impl Door {
             },
             Route::Blob => return blobs::serve(&*self.blobs, &head.parts, body, &head.correlation).await,
             Route::Component(name) => {
+                let Some(exposed) = exposed else { return answer::unknown() };
                 let context = match self.context(&head).await {
                     Ok(context) => context,
                     Err(refused) => return answer::refused(&refused),
                 };
                 let body = body.within(COMPONENT_BODY, deadline);
                 let path = head.path().to_owned();
-                component::call(&*self.components, name, head.parts, &path, body, &context).await
+                component::call(&*exposed.components, name, head.parts, &path, body, &context).await
             }
         };
         answer::lock(response.headers_mut());

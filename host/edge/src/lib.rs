@@ -39,7 +39,7 @@ mod tls;
 
 pub use accept::Drained;
 pub use bound::{Bound, bind};
-pub use door::{Parts, Ready};
+pub use door::{Behind, Exposed, Parts, Ready};
 pub use error::Error;
 pub use settings::{Identity, Settings, Tls};
 pub use tls::development_ca;

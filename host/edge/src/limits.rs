@@ -64,7 +64,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest token that is looked at; the head's limit leaves room for it.
 pub const TOKEN_SIZE: usize = 24 << 10;
 
-/// Verified tokens remembered: as many as connections, twice over. About 200 bytes each.
+/// Verified tokens remembered: as many as connections by default, twice over. About 200 bytes each.
 pub const TOKENS: usize = 8_192;
 
 /// How long a verified token is believed without another look at its signature: bounds

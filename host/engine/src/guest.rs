@@ -128,8 +128,12 @@ impl Guest {
         store
     }
 
-    /// Makes an instance that has served before ready for its next call.
-    pub(crate) fn begin(&mut self, context: Context, cause: Cause) {
+    /// Makes an instance that has served before ready for its next call, which may be the first
+    /// since other components took the place of those around it.
+    pub(crate) fn begin(&mut self, shared: &Arc<Shared>, context: Context, cause: Cause) {
+        if !Arc::ptr_eq(&self.shared, shared) {
+            self.shared = shared.clone();
+        }
         self.unit = unit(self.loaded.name.clone(), cause, &context);
         self.unit_size = 0;
         self.unit_reads = 0;
@@ -140,7 +144,7 @@ impl Guest {
         self.logs.begin(&context);
         self.stdout.begin(&context);
         self.stderr.begin(&context);
-        self.outgoing.begin(&context);
+        self.outgoing.begin(shared, &context);
         self.context = context;
     }
 

@@ -28,6 +28,7 @@ mod ticker;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use monopod_core::blob::Blobs;
@@ -92,7 +93,8 @@ fn told(refused: &[Refusal]) -> String {
     refused.iter().map(Refusal::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The components that run here, ready to be called.
+/// The components that run here, ready to be called. A value of its own for each set of them: who
+/// holds one calls the same components to the end.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Sharded<Arc<Shared>>>,
@@ -118,13 +120,34 @@ struct All {
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
     outgoing: Arc<dyn Outgoing>,
-    ticker: ticker::Ticker,
-    lanes: Arc<lane::Lanes>,
+    cache: PathBuf,
+    ticker: Arc<ticker::Ticker>,
+    threads: Arc<Threads>,
+    /// Another set of components has taken its place: instances are kept no longer.
+    retired: AtomicBool,
 }
 
-impl Drop for All {
+/// The threads of the slow lane; all sets of components share them. They end with the last.
+struct Threads(Arc<lane::Lanes>);
+
+impl Drop for Threads {
     fn drop(&mut self) {
-        self.lanes.stop();
+        self.0.stop();
+    }
+}
+
+impl All {
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Gives back the instances that wait for a call; those that several share end with the last
+    /// of their calls, since what they call from now on stands in another set.
+    fn clear(&self) {
+        for loaded in self.components.values().map(Sharded::any) {
+            loaded.instances.clear();
+            loaded.crowd.iter().for_each(concurrent::Crowd::close);
+        }
     }
 }
 
@@ -142,9 +165,73 @@ impl Engine {
     /// everything that is wrong with any. Blocks for as long as compiling takes; call it from a
     /// thread of a tokio runtime that may.
     pub fn load(settings: Settings, components: Vec<Component>) -> Result<(Self, Vec<Report>), Error> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let lanes = lane::Lanes::start(threads)
+            .map_err(|e| Error::Engine(format!("the threads for slow calls cannot be started: {e}")))?;
+        let Settings { cache, store, blobs, outgoing, progress } = settings;
+        let empty = Self::of(All {
+            components: HashMap::new(),
+            store,
+            blobs,
+            outgoing,
+            cache,
+            ticker: Arc::new(ticker::Ticker::start()),
+            threads: Arc::new(Threads(lanes)),
+            retired: AtomicBool::new(false),
+        });
+        let (engine, reports, caches) = empty.build(components, &*progress)?;
+        // Nobody waits for it, and a process that ends meanwhile has lost nothing.
+        let tidy = std::thread::Builder::new().name("prune".into()).spawn(move || {
+            priority::lower(priority::LOW);
+            cache::prune(&caches);
+        });
+        if let Err(error) = tidy {
+            tracing::debug!(%error, "old compiled code is not looked for");
+        }
+        Ok((engine, reports))
+    }
+
+    /// The same rooms with these components instead. Those that are the same go on as they are,
+    /// with their circuits, counts and limits; the others are compiled and linked, or all is
+    /// refused. Nothing that runs notices: what this engine was asked, it goes on to answer. The
+    /// reports are of those that were loaded.
+    ///
+    /// Blocks like [`Engine::load`]. Once nobody is to begin anything here any more, call
+    /// [`Engine::retire`].
+    pub fn with(&self, components: Vec<Component>) -> Result<(Self, Vec<Report>), Error> {
+        let (engine, reports, _) = self.build(components, &|_| {})?;
+        Ok((engine, reports))
+    }
+
+    /// Another engine has taken this one's place: its calls end as they would have, and its
+    /// instances are given back.
+    pub fn retire(&self) {
+        let shared = self.shared.any();
+        shared.retired.store(true, Ordering::SeqCst);
+        shared.clear();
+    }
+
+    fn of(all: All) -> Self {
+        let all = Arc::new(all);
+        let shared = || Arc::new_cyclic(|this| Shared { all: all.clone(), this: this.clone() });
+        Self { shared: Arc::new(Sharded::new(shared)) }
+    }
+
+    fn build(
+        &self,
+        components: Vec<Component>,
+        progress: &dyn Fn(Progress<'_>),
+    ) -> Result<(Self, Vec<Report>, Vec<cache::Cache>), Error> {
+        let shared = self.shared.any();
+        let mut loaded = HashMap::new();
         let mut refused = Vec::new();
         let (mut plain, mut concurrent) = (Vec::new(), Vec::new());
         for component in components {
+            let running = shared.components.get(&component.name);
+            if let Some(running) = running.filter(|running| same(&running.any().component, &component)) {
+                loaded.insert(component.name, running.clone());
+                continue;
+            }
             match kind(&component) {
                 Ok(Kind::Plain) => plain.push(component),
                 Ok(Kind::Concurrent) => concurrent.push(component),
@@ -153,10 +240,6 @@ impl Engine {
                 }
             }
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = lane::Lanes::start(threads)
-            .map_err(|e| Error::Engine(format!("the threads for slow calls cannot be started: {e}")))?;
-        let mut loaded = HashMap::new();
         let mut reports = Vec::new();
         let mut engines = Vec::new();
         let mut caches = Vec::new();
@@ -164,9 +247,9 @@ impl Engine {
         let groups = [(Kind::Plain, plain), (Kind::Concurrent, concurrent)];
         for (kind, components) in groups.into_iter().filter(|(_, components)| !components.is_empty()) {
             let engine = runtime::engine(kind, &components)?;
-            let cache = cache::Cache::open(settings.cache.clone(), &engine)?;
+            let cache = cache::Cache::open(shared.cache.clone(), &engine)?;
             let linker = capability::linker(&engine, kind).map_err(|e| Error::Engine(format!("{e:#}")))?;
-            let all = load::all(&engine, &cache, &linker, &lanes, components, &settings.progress)?;
+            let all = load::all(&engine, &cache, &linker, &shared.threads.0, components, progress)?;
             refused.extend(all.refused);
             for (component, compiled) in all.ready {
                 let name = component.component.name.clone();
@@ -180,33 +263,28 @@ impl Engine {
             refused.sort_by(|a, b| a.component.cmp(&b.component));
             return Err(Error::Refused(refused));
         }
-        // Nobody waits for it, and a process that ends meanwhile has lost nothing.
-        let tidy = std::thread::Builder::new().name("prune".into()).spawn(move || {
-            priority::lower(priority::LOW);
-            cache::prune(&caches);
-        });
-        if let Err(error) = tidy {
-            tracing::debug!(%error, "old compiled code is not looked for");
-        }
-        let ticker = ticker::Ticker::start(engines);
-        let all = Arc::new(All {
-            components: loaded,
-            store: settings.store,
-            blobs: settings.blobs,
-            outgoing: settings.outgoing,
-            ticker,
-            lanes,
-        });
-        let shared = Sharded::new(|| Arc::new_cyclic(|this| Shared { all: all.clone(), this: this.clone() }));
         let reused =
             |loaded: &Sharded<Arc<load::Loaded>>| loaded.any().component.instances.reuse != Reuse::Fresh;
-        if all.components.values().any(reused) {
-            let runtime = tokio::runtime::Handle::try_current()
-                .map_err(|_| Error::Engine("it was loaded outside of a tokio runtime".to_owned()))?;
-            // Ends by itself when the engine is gone.
-            runtime.spawn(instances::keep(Arc::downgrade(shared.any())));
+        let keeps = loaded.values().any(reused);
+        let runtime = keeps.then(tokio::runtime::Handle::try_current).transpose();
+        let runtime =
+            runtime.map_err(|_| Error::Engine("it was loaded outside of a tokio runtime".to_owned()))?;
+        engines.iter().for_each(|engine| shared.ticker.add(engine));
+        let engine = Self::of(All {
+            components: loaded,
+            store: shared.store.clone(),
+            blobs: shared.blobs.clone(),
+            outgoing: shared.outgoing.clone(),
+            cache: shared.cache.clone(),
+            ticker: shared.ticker.clone(),
+            threads: shared.threads.clone(),
+            retired: AtomicBool::new(false),
+        });
+        if let Some(runtime) = runtime {
+            // Ends by itself when the engine is gone, or has retired.
+            runtime.spawn(instances::keep(Arc::downgrade(engine.shared.any())));
         }
-        Ok((Self { shared: Arc::new(shared) }, reports))
+        Ok((engine, reports, caches))
     }
 
     /// Whether a component answers fields of GraphQL in code: what its schema says with
@@ -235,6 +313,15 @@ impl Engine {
     fn loaded(&self, component: &ComponentName) -> Option<&load::Loaded> {
         Some(self.shared.any().components.get(component)?.any())
     }
+}
+
+/// Whether a component can go on as it is: nothing about how it runs is otherwise. What it adds
+/// to the schema is not the engine's business, and where its file lies neither.
+fn same(running: &Component, wanted: &Component) -> bool {
+    let Component { name, version, wasm: _, digest, schema: _, settings, grants, limits, instances } = wanted;
+    (name, version, digest) == (&running.name, &running.version, &running.digest)
+        && (settings, grants) == (&running.settings, &running.grants)
+        && (limits, instances) == (&running.limits, &running.instances)
 }
 
 /// Which engine a component runs in.

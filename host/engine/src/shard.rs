@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const MOST: usize = 8;
 
 /// One value for each group of threads.
+#[derive(Clone)]
 pub(crate) struct Sharded<T> {
     first: Alone<T>,
     more: Box<[Alone<T>]>,
@@ -17,6 +18,7 @@ pub(crate) struct Sharded<T> {
 
 /// On cache lines of its own: processors fetch two at once.
 #[repr(align(128))]
+#[derive(Clone)]
 struct Alone<T>(T);
 
 impl<T> Sharded<T> {

@@ -1,10 +1,12 @@
 //! The clock that interrupts guests: one thread that advances the engines' epochs
-//! while guests run, and sleeps when none do. One thread for all engines.
+//! while guests run, and sleeps when none do. One thread for all engines, whenever they come.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
+
+use wasmtime::{Engine, EngineWeak};
 
 use crate::shard::Sharded;
 
@@ -21,26 +23,23 @@ pub(crate) struct Ticker {
 }
 
 struct State {
+    /// Weak: one whose components are all gone is gone.
+    engines: Mutex<Vec<EngineWeak>>,
     running: Sharded<AtomicUsize>,
     asleep: AtomicBool,
     stop: AtomicBool,
 }
 
-impl State {
-    fn is_busy(&self) -> bool {
-        self.running.iter().any(|running| running.load(Ordering::SeqCst) > 0)
-    }
-}
-
 impl Ticker {
-    pub(crate) fn start(engines: Vec<wasmtime::Engine>) -> Self {
+    pub(crate) fn start() -> Self {
         let state = Arc::new(State {
+            engines: Mutex::default(),
             running: Sharded::new(|| AtomicUsize::new(0)),
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         let shared = state.clone();
-        let spawned = std::thread::Builder::new().name("epoch".into()).spawn(move || run(&shared, &engines));
+        let spawned = std::thread::Builder::new().name("epoch".into()).spawn(move || run(&shared));
         let thread = match spawned {
             Ok(handle) => Some(handle.thread().clone()),
             // Without it guests are not interrupted, but calls still end at their deadline
@@ -53,6 +52,11 @@ impl Ticker {
         Self { state, thread }
     }
 
+    /// Advances this engine too from now on.
+    pub(crate) fn add(&self, engine: &Engine) {
+        self.state.engines().push(engine.weak());
+    }
+
     /// Counts a running guest until the guard is dropped.
     pub(crate) fn run(&self) -> Running<'_> {
         let running = self.state.running.mine();
@@ -63,6 +67,24 @@ impl Ticker {
             thread.unpark();
         }
         Running(running)
+    }
+}
+
+impl State {
+    fn is_busy(&self) -> bool {
+        self.running.iter().any(|running| running.load(Ordering::SeqCst) > 0)
+    }
+
+    fn engines(&self) -> std::sync::MutexGuard<'_, Vec<EngineWeak>> {
+        // A panic while it was held left the list as it was.
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tick(&self) {
+        self.engines().retain(|engine| {
+            let engine = engine.upgrade();
+            engine.as_ref().inspect(|engine| engine.increment_epoch()).is_some()
+        });
     }
 }
 
@@ -84,12 +106,12 @@ impl Drop for Running<'_> {
     }
 }
 
-fn run(state: &State, engines: &[wasmtime::Engine]) {
+fn run(state: &State) {
     let mut idle = 0;
     while !state.stop.load(Ordering::SeqCst) {
         std::thread::park_timeout(TICK);
         if state.is_busy() {
-            engines.iter().for_each(wasmtime::Engine::increment_epoch);
+            state.tick();
             idle = 0;
             continue;
         }

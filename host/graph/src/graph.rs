@@ -1,6 +1,7 @@
 //! The front of this room: what the binary builds and `edge` mounts.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -25,20 +26,34 @@ pub struct Graph {
 }
 
 pub(crate) struct Inner {
-    pub schema: Arc<ArcSwap<Schema>>,
+    /// What is served: replaced as one.
+    pub schema: Arc<ArcSwap<Served>>,
     /// Says that another schema is in place; subscriptions listen to it.
     pub swapped: watch::Sender<()>,
-    pub ports: Arc<Ports>,
     pub events: Arc<dyn Events>,
     pub authenticator: Arc<dyn Authenticator>,
     pub stop: CancellationToken,
+}
+
+/// A schema and those who answer its fields: whoever asks by the one asks the others.
+pub(crate) struct Served {
+    pub schema: Arc<Schema>,
+    pub ports: Ports,
+}
+
+impl Deref for Served {
+    type Target = Schema;
+
+    fn deref(&self) -> &Schema {
+        &self.schema
+    }
 }
 
 /// Who answers fields, and what callers may cost.
 pub(crate) struct Ports {
     pub components: Arc<dyn Components>,
     pub outgoing: Arc<dyn Outgoing>,
-    pub budgets: Budgets,
+    pub budgets: Arc<Budgets>,
 }
 
 /// What a graph is plugged into.
@@ -60,10 +75,11 @@ impl Graph {
     /// Serves `schema`.
     pub fn new(schema: Schema, parts: Parts) -> Self {
         let Parts { components, outgoing, events, authenticator, shutdown: stop } = parts;
-        let ports = Arc::new(Ports { components, outgoing, budgets: Budgets::default() });
-        let schema = Arc::new(ArcSwap::from_pointee(schema));
+        let ports = Ports { components, outgoing, budgets: Arc::default() };
+        let served = Served { schema: Arc::new(schema), ports };
+        let schema = Arc::new(ArcSwap::from_pointee(served));
         let swapped = watch::Sender::new(());
-        Self { inner: Arc::new(Inner { schema, swapped, ports, events, authenticator, stop }) }
+        Self { inner: Arc::new(Inner { schema, swapped, events, authenticator, stop }) }
     }
 
     /// `/graphql` with all its protocols. Each request must carry a
@@ -78,9 +94,22 @@ impl Graph {
     /// Puts another schema in place. Operations under way keep theirs, and so do subscriptions
     /// whose field is the same in both, with all types below it and who answers them; others
     /// end with `SCHEMA_CHANGED`, and their clients subscribe again.
-    pub fn swap(&self, mut schema: Schema) {
-        schema.keep_counts(&self.inner.schema.load());
-        self.inner.schema.store(Arc::new(schema));
+    pub fn swap(&self, schema: Schema) {
+        let components = Arc::clone(&self.inner.schema.load().ports.components);
+        self.replace(schema, components);
+    }
+
+    /// The same together with those who answer: operations under way go on to ask the components
+    /// that they began with. What a subscription looks up for its next event it asks of the new.
+    pub fn replace(&self, mut schema: Schema, components: Arc<dyn Components>) {
+        let before = self.inner.schema.load();
+        schema.keep_counts(&before.schema);
+        let ports = Ports {
+            components,
+            outgoing: before.ports.outgoing.clone(),
+            budgets: before.ports.budgets.clone(),
+        };
+        self.inner.schema.store(Arc::new(Served { schema: Arc::new(schema), ports }));
         self.inner.swapped.send_replace(());
     }
 
@@ -92,7 +121,7 @@ impl Graph {
 
     /// The schema that is served now.
     pub fn schema(&self) -> Arc<Schema> {
-        self.inner.schema.load_full()
+        Arc::clone(&self.inner.schema.load().schema)
     }
 }
 

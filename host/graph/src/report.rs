@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use apollo_compiler::schema::ExtendedType;
 
+use crate::error::Failure;
+use crate::plan;
 use crate::schema::{Connect, FieldInfo, Needed, Resolver, Rule, Schema};
 
 /// What is known of a field that clients can ask for.
@@ -28,6 +30,14 @@ pub struct Answered {
 }
 
 impl Schema {
+    /// Plans an operation as a request would, and keeps the plan: whether the operation can be
+    /// answered at all. The caller's rights and the variables are not looked at. The error says
+    /// everything that is wrong with it.
+    pub fn accepts(&self, document: &str, operation: Option<&str>) -> Result<(), Vec<String>> {
+        let told = |failures: Vec<Failure>| failures.into_iter().map(|f| f.message.into_owned()).collect();
+        plan::plan(self, document, operation).map(drop).map_err(told)
+    }
+
     /// All fields, types in the order of their names, the roots first.
     pub fn fields(&self) -> Vec<Answered> {
         let mut objects: Vec<_> = self

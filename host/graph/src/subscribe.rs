@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use monopod_core::BoxStream;
 use monopod_core::context::Context;
@@ -24,7 +25,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::error::{Failure, code};
 use crate::execute::Run;
 use crate::execute::call::masked;
-use crate::graph::{Inner, Ports};
+use crate::graph::{Inner, Served};
 use crate::json::{Json, NULL};
 use crate::mapping::check::Filter;
 use crate::mapping::value::Scope;
@@ -57,7 +58,9 @@ pub enum Next {
 struct Feed {
     /// Kept so that a swap of the schema leaves this subscription as it began.
     schema: Arc<Schema>,
-    ports: Arc<Ports>,
+    /// What is served now: who is asked for what events look up. Of a component that was replaced
+    /// nothing is held.
+    now: Arc<ArcSwap<Served>>,
     principal: Principal,
     prepared: Prepared<'static>,
     resolver: Arc<Resolver>,
@@ -88,9 +91,9 @@ pub async fn open(
         _ => return Err(Failure::new(code::VALIDATION_FAILED, "A subscription selects one field.")),
     };
     let changed = changed(inner, &schema, &prepared.plan);
-    let (events, ports) = (Arc::clone(&inner.events), Arc::clone(&inner.ports));
+    let (events, now) = (Arc::clone(&inner.events), Arc::clone(&inner.schema));
     let principal = context.principal.clone();
-    let feed = Feed { schema, ports, principal, prepared, resolver, args, owner };
+    let feed = Feed { schema, now, principal, prepared, resolver, args, owner };
     let after = match after {
         None => feed.begins()?,
         known => known,
@@ -270,7 +273,8 @@ impl Feed {
         let (principal, correlation) = (self.principal.clone(), message.correlation.clone());
         let context =
             Context { principal, correlation, trace: message.trace, deadline, callers: Default::default() };
-        let run = Run::new(&self.ports, &self.schema, &self.prepared, &context);
+        let now = self.now.load_full();
+        let run = Run::new(&now.ports, &self.schema, &self.prepared, &context);
         let correlation = Json::String(message.correlation.as_str().into());
         // Told where the schema has a place to give it back.
         let told = source.since.as_ref().is_some_and(|since| since.id).then_some(stored.sequence);

@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The socket's name in the state folder.
 const SOCKET: &str = "admin.sock";
-/// How long a command waits for an answer: what looks at millions of messages may take some.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a command waits for an answer: what looks at millions of messages may take some, and
+/// a component with an interpreter inside takes minutes to compile.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// The longest answer a command reads: pages are cut well below.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -65,7 +66,7 @@ pub async fn ask(
             Err(error) => bail!("the platform's answer broke off: {error}"),
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.context("the platform did not answer in two minutes")?
+    tokio::time::timeout(PATIENCE, asked).await.context("the platform did not answer in ten minutes")?
 }
 
 /// Why nobody could be asked, and the fix.

@@ -9,7 +9,7 @@ use crate::topics;
 /// All microservices of a system as WebAssembly components in one process.
 ///
 /// Exit codes: 0 done, 1 could not run, 3 the analysis failed (try), 4 the schema breaks
-/// clients (schema --diff), 64 wrong usage or a mistake in a file.
+/// clients (schema --diff, reload), 64 wrong usage or a mistake in a file.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Options {
@@ -23,6 +23,8 @@ pub struct Options {
 pub enum Command {
     /// Start the platform that a file describes, and serve until Ctrl-C
     Up(Up),
+    /// Put what the file and its bundles say now in place of what runs, or change nothing
+    Reload(Reload),
     /// Check a platform file, its bundles and their schemas; start nothing
     Check(Check),
     /// Print the composed GraphQL schema: who answers each field, how, with which rights
@@ -147,6 +149,20 @@ pub enum Log {
     Text,
     /// One JSON object each
     Json,
+}
+
+/// `monopod reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The state folder of the running platform
+    #[arg(long, env = "MONOPOD_STATE", value_name = "DIR", default_value = ".monopod")]
+    pub state: PathBuf,
+    /// Also where the schema breaks clients of the one that is served
+    #[arg(long)]
+    pub allow_breaking: bool,
+    /// Print what came of it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `monopod check`

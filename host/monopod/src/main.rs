@@ -6,8 +6,10 @@ mod carry;
 mod check;
 mod cli;
 mod grants;
+mod live;
 mod platform;
 mod ps;
+mod reload;
 mod schema;
 mod screen;
 mod seen;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     };
     match options.command {
         Command::Up(options) => up::run(&options),
+        Command::Reload(options) => reload::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Try(options) => try_photo::run(&options),
         Command::Schema(options) => schema::run(&options),

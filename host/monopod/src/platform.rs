@@ -303,17 +303,22 @@ fn graph(
 impl Failed {
     /// Says it on standard error: all of it, with the fix.
     pub fn print(&self) {
+        let (mistakes, end) = self.told("Nothing was started.");
+        mistakes.iter().for_each(crate::screen::mistake);
+        crate::screen::error(&end);
+    }
+
+    /// All of it in words, each mistake by itself and a line that ends with `consequence`.
+    pub fn told(&self, consequence: &str) -> (Vec<String>, String) {
         match self {
             Self::Mistakes(mistakes) => {
-                for mistake in mistakes {
-                    crate::screen::mistake(mistake);
-                }
                 let errors = if mistakes.len() == 1 { "error" } else { "errors" };
-                crate::screen::error(&format!("{} {errors}. Nothing was started.", mistakes.len()));
+                let end = format!("{} {errors}. {consequence}", mistakes.len());
+                (mistakes.iter().map(ToString::to_string).collect(), end)
             }
             Self::Bundle(name, error) => {
                 let mistake = error.diagnostic();
-                crate::screen::error(&format!("component `{name}`: {mistake}\nNothing was started."));
+                (Vec::new(), format!("component `{name}`: {mistake}\n{consequence}"))
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{FAILED, USAGE, cli, platform, screen};
 
 /// Something that clients of the other schema may ask for is gone or otherwise.
-const BREAKING: u8 = 4;
+pub const BREAKING: u8 = 4;
 
 pub fn run(options: &cli::Schema) -> ExitCode {
     let schema = match platform::load(&options.file.file, options.file.bundles.as_deref()) {
@@ -54,7 +54,7 @@ pub fn run(options: &cli::Schema) -> ExitCode {
     if breaks { ExitCode::from(BREAKING) } else { ExitCode::SUCCESS }
 }
 
-fn name(class: Class) -> &'static str {
+pub fn name(class: Class) -> &'static str {
     match class {
         Class::Breaking => "breaking",
         Class::Dangerous => "dangerous",
@@ -62,7 +62,7 @@ fn name(class: Class) -> &'static str {
     }
 }
 
-fn change(change: &Change) -> Value {
+pub fn change(change: &Change) -> Value {
     let Change { class, kind, coordinate, message } = change;
     json!({ "class": name(*class), "kind": kind, "coordinate": coordinate, "message": message })
 }

@@ -4,7 +4,6 @@
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
-use monopod_core::diagnostic::Diagnostic;
 
 /// Columns of a label; the longest are `recognition` and `component`.
 const LABEL: usize = 10;
@@ -35,6 +34,6 @@ pub fn error(text: &str) {
 
 /// A mistake in a file on standard error, as `file:line:column: …` at the line's begin,
 /// so that editors find it.
-pub fn mistake(mistake: &Diagnostic) {
+pub fn mistake(mistake: impl std::fmt::Display) {
     let _closed = writeln!(anstream::stderr(), "{mistake}");
 }

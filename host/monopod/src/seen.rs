@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use monopod_core::seen::{self, Attempts, Platform, Source};
-use monopod_engine::Engine;
 use monopod_graph::Graph;
 use monopod_messaging::broker::{self, BrokerStatus};
 use monopod_messaging::{Counters, Messaging};
 use monopod_operate::telemetry::Counts;
 use monopod_state::SqliteStore;
+
+use crate::live::Live;
 
 /// A page of the write-ahead log, in bytes.
 const PAGE: u64 = 4 << 10;
@@ -18,7 +19,7 @@ const PAGE: u64 = 4 << 10;
 pub struct Rooms {
     pub name: Arc<str>,
     pub began: Instant,
-    pub engine: Arc<Engine>,
+    pub engine: Arc<Live>,
     pub store: Arc<SqliteStore>,
     pub messaging: Arc<Messaging>,
     /// Of the collector, if there is one.
@@ -39,7 +40,7 @@ impl Source for Rooms {
         Platform {
             name: self.name.clone(),
             uptime: self.began.elapsed(),
-            components: self.engine.seen(),
+            components: self.engine.now().seen(),
             state: seen::State {
                 units: stats.units,
                 commits: stats.commits,

@@ -22,10 +22,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Log, Up};
+use crate::live::Live;
 use crate::platform::{self, Platform};
 use crate::seen::Rooms;
 use crate::telemetry::Telemetry;
-use crate::{FAILED, USAGE, admin, screen, topics, try_photo};
+use crate::{FAILED, USAGE, admin, reload, screen, topics, try_photo};
 
 /// The folder of certificates and the development issuer, below the state folder.
 const EDGE: &str = "edge";
@@ -48,11 +49,7 @@ pub fn run(options: &Up) -> ExitCode {
             return ExitCode::from(failed.code());
         }
     };
-    if let Some(listen) = options.listen {
-        platform.plan.edge.listen = listen;
-        // The address in the file belongs to the port in the file.
-        platform.plan.edge.public_url = platform.plan.edge.public_url.filter(|_| !listen.ip().is_loopback());
-    }
+    platform.plan.listen_at(options.listen);
     let _logs = match logs(options) {
         Ok(guard) => guard,
         Err(error) => {
@@ -95,6 +92,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     // The socket first: it is what most often fails, and costs nothing.
     let bound = monopod_edge::bind(edge(&plan, &state))?;
     let public_url = bound.public_url().to_owned();
+    let name = plan.name.as_str().into();
     let plain = bound.plain_addr();
 
     let hub = Hub::new();
@@ -128,20 +126,15 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let load = tokio::task::spawn_blocking(move || Engine::load(settings, components));
     let Some(loaded) = signals.unless_stopped(load).await else { return Ok(ExitCode::from(FAILED)) };
     let (engine, reports) = loaded??;
-    let resolving = schema.as_ref().map(monopod_graph::Schema::resolving).unwrap_or_default();
-    if let Some(name) = resolving.iter().find(|name| !engine.resolves(name)) {
-        anyhow::bail!(
-            "component `{name}` has fields with @resolve, but does not export monopod:graph/resolver@0.1.0\n  \
-             fix: export it, or answer the fields with @connect"
-        );
-    }
-    let engine = Arc::new(engine);
+    resolves(&engine, schema.as_ref())?;
+    let live = Arc::new(Live::new(engine));
+    let engine = live.now();
 
     let shutdown = CancellationToken::new();
     let messaging = monopod_messaging::start(
         hub,
         store.clone(),
-        engine.clone(),
+        live.clone(),
         messaging_settings(&plan, &state)?,
         shutdown.clone(),
     );
@@ -157,12 +150,8 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     });
     let parts = monopod_edge::Parts {
         graphql: graph.as_ref().map_or_else(monopod_graph::absent, monopod_graph::Graph::router),
-        components: engine.clone(),
-        exposed: plan
-            .components
-            .iter()
-            .filter_map(|(name, component)| Some((component.expose.clone()?, name.clone())))
-            .collect(),
+        components: engine,
+        exposed: exposed(&plan),
         blobs,
         ready: ready(store.clone(), messaging.clone()),
     };
@@ -172,15 +161,25 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         store: store.clone(),
         declared: Arc::new(plan.topics.keys().cloned().collect()),
     };
+    let reload = reload::Desk::new(reload::Running {
+        file: options.file.file.clone(),
+        bundles: options.file.bundles.clone(),
+        listen: options.listen,
+        live: live.clone(),
+        graph: graph.clone(),
+        behind: bound.behind(),
+        plan,
+    });
+    let router = topics::router(desk).merge(reload::router(reload));
     // A file system without sockets takes the commands away, not the platform.
-    if let Err(error) = admin::serve(&state, topics::router(desk), shutdown.clone()) {
+    if let Err(error) = admin::serve(&state, router, shutdown.clone()) {
         screen::warning("admin", &format!("commands cannot reach this platform: {error}"));
     }
 
     let rooms = Rooms {
-        name: plan.name.as_str().into(),
+        name,
         began: Instant::now(),
-        engine,
+        engine: live,
         store: store.clone(),
         messaging: messaging.clone(),
         telemetry: telemetry.as_ref().map(|telemetry| telemetry.counts.clone()),
@@ -222,6 +221,24 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
         () = signals.next() => screen::warning("stopped", "at once; what was under way is done again at the next start"),
     }
     Ok(code)
+}
+
+/// Refuses a schema whose fields in code nobody answers.
+pub fn resolves(engine: &Engine, schema: Option<&monopod_graph::Schema>) -> anyhow::Result<()> {
+    let resolving = schema.map(monopod_graph::Schema::resolving).unwrap_or_default();
+    match resolving.iter().find(|name| !engine.resolves(name)) {
+        None => Ok(()),
+        Some(name) => anyhow::bail!(
+            "component `{name}` has fields with @resolve, but does not export monopod:graph/resolver@0.1.0\n  \
+             fix: export it, or answer the fields with @connect"
+        ),
+    }
+}
+
+/// Which components are reached from outside, and where.
+pub fn exposed(plan: &Plan) -> Vec<(String, ComponentName)> {
+    let exposed = plan.components.iter();
+    exposed.filter_map(|(name, component)| Some((component.expose.clone()?, name.clone()))).collect()
 }
 
 /// Tries the photo if there is one, then waits for a signal.
@@ -309,7 +326,10 @@ fn edge(plan: &Plan, state: &Path) -> monopod_edge::Settings {
         health: plan.edge.health,
         plain: plan.edge.plain,
         drain: plan.edge.drain,
-        limits: Default::default(),
+        limits: monopod_edge::limits::Limits {
+            connections: usize::try_from(plan.edge.connections).unwrap_or(usize::MAX),
+            ..Default::default()
+        },
     }
 }
 

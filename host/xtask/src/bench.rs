@@ -9,6 +9,7 @@ use crate::{Told, cargo, cluster, foreign, json, run, wasmtime, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The program in the tests' crate that measures. It is given the wanted names, or none for
@@ -18,6 +19,9 @@ const PROGRAM: &str = "bench";
 const CLUSTERED: &str = "pod";
 /// The figures that have `wasmtime serve` beside them.
 const SERVED: &str = "engine";
+/// The figures that have another GraphQL server beside them, and its workspace.
+const RIVALLED: &str = "graphql";
+const RIVAL: &str = "tests/bench/rival";
 
 /// Measures what `NAME` names, or everything.
 pub fn run(place: &Place) -> Result<()> {
@@ -68,6 +72,9 @@ pub fn run(place: &Place) -> Result<()> {
             Err(error) => step.done(&format!("not there: {error:#}")),
         }
     }
+    if wanted.is_empty() || wanted.iter().any(|name| name == RIVALLED) {
+        command.env("RIVAL", rival(place)?);
+    }
     if let Some(ground) = ground {
         ground.tell(place, &mut command);
         let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
@@ -76,6 +83,16 @@ pub fn run(place: &Place) -> Result<()> {
     }
     // Comes back only if it could not be started.
     Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// Builds the other GraphQL server, beside everything else: its features are not the host's.
+fn rival(place: &Place) -> Result<PathBuf> {
+    let mut step = Step::begin("rival");
+    let mut command = cargo::command(place, &place.target.join("rival"));
+    command.current_dir(place.root.join(RIVAL)).args(["build", "--release", "--locked"]);
+    let built = cargo::build(&mut step, &mut command, &[])?;
+    step.done(&built.summary());
+    built.artifacts.into_iter().find_map(|artifact| artifact.executable).context("cargo built no `rival`")
 }
 
 fn exists(metadata: &Value) -> bool {

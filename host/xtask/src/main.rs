@@ -50,7 +50,7 @@ make test               all suites
 make check              format, lints, licences, advisories, architecture arrows
   PART=\"format arrows\"  only these
 make bench              figures, as a table and as target/bench.jsonl
-  NAME=spine            only this one: spine, engine, state, pod
+  NAME=spine            only this one: spine, engine, state, graphql, pod; readme writes the table of the README
 make fuzz               inputs that nobody would write, against what reads them
   NAME=loader           only this one: loader, response, platform, schema, document
   TIME=10m              how long for each (1m)

@@ -86,7 +86,7 @@ fn through(house: &House, size: usize) -> (f64, f64) {
         };
         scope.spawn(run).join().unwrap()
     });
-    (rate, machine::peak())
+    (rate, machine::peak(std::process::id()))
 }
 
 async fn rate(house: &House, size: usize) -> f64 {

@@ -35,7 +35,10 @@ impl Outgoing {
     }
 
     /// What is sent from now on belongs to this call.
-    pub(crate) fn begin(&mut self, context: &Context) {
+    pub(crate) fn begin(&mut self, shared: &Arc<Shared>, context: &Context) {
+        if !self.shared.ptr_eq(&shared.this) {
+            self.shared = shared.this.clone();
+        }
         self.context = context.clone();
     }
 

@@ -163,6 +163,11 @@ impl Crowd {
         Some(Seat { member: chosen, jobs })
     }
 
+    /// Ends every instance with the last of its calls.
+    pub(crate) fn close(&self) {
+        lock(&self.members).iter().for_each(|member| member.close());
+    }
+
     /// Instances that could take a call at once.
     pub(crate) fn ready(&self) -> usize {
         lock(&self.members).iter().filter(|member| member.is_open()).count()

@@ -25,11 +25,14 @@ const IDLE: Duration = Duration::from_secs(60);
 /// The time one may take to start. As long as a person waits for a page.
 const START: Duration = Duration::from_secs(10);
 
-/// Looks after the instances of `shared` until it is gone.
+/// Looks after the instances of `shared` until it is gone, or has retired.
 pub(crate) async fn keep(shared: Weak<Shared>) {
     loop {
         {
             let Some(shared) = shared.upgrade() else { return };
+            if shared.is_retired() {
+                return shared.clear();
+            }
             let components = shared.components.values().map(Sharded::any);
             for loaded in components.filter(|c| c.component.instances.reuse != Reuse::Fresh) {
                 if let Some(crowd) = &loaded.crowd {
@@ -37,7 +40,9 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
                     continue;
                 }
                 loaded.instances.shrink(Instant::now());
-                fill(&shared, loaded).await;
+                if !shared.is_retired() {
+                    fill(&shared, loaded).await;
+                }
             }
         }
         tokio::time::sleep(EVERY).await;

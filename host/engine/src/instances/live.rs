@@ -37,8 +37,8 @@ impl Live {
     }
 
     /// Makes it ready for another call: nothing of the one before is left in the host.
-    pub(crate) fn begin(&mut self, context: Context, cause: Cause) {
-        self.store.data_mut().begin(context, cause);
+    pub(crate) fn begin(&mut self, shared: &Arc<Shared>, context: Context, cause: Cause) {
+        self.store.data_mut().begin(shared, context, cause);
         self.store.set_epoch_deadline(1);
     }
 

@@ -63,6 +63,13 @@ impl Pool {
         }
     }
 
+    /// Gives back those that wait for a call.
+    pub(crate) fn clear(&self) {
+        // Taken out under the lock, dropped outside of it.
+        let gone = std::mem::take(&mut *self.idle());
+        drop(gone);
+    }
+
     /// How many wait for a call.
     pub(crate) fn ready(&self) -> usize {
         self.idle().len()

@@ -275,7 +275,7 @@ async fn guest<W: Work>(
     let now = Instant::now();
     let mut live = match loaded.instances.take(now) {
         Some(mut live) => {
-            live.begin(context, cause);
+            live.begin(shared, context, cause);
             live
         }
         None => Live::new(shared, loaded, context, cause, now).await?,
@@ -284,6 +284,10 @@ async fn guest<W: Work>(
     let (unit, live) = live.end();
     if let Some(live) = live {
         loaded.instances.put(live, now);
+        // Looked at after, so that none is left behind by those who retire the engine meanwhile.
+        if shared.is_retired() {
+            loaded.instances.clear();
+        }
     }
     Ok((answer, unit))
 }

@@ -21,10 +21,9 @@ use super::{graphiql, socket, sse};
 use crate::body;
 use crate::error::{self, Failure, code};
 use crate::execute::Run;
-use crate::graph::Inner;
+use crate::graph::{Inner, Served};
 use crate::json::Json;
 use crate::plan::scan::exceeded;
-use crate::schema::Schema;
 use crate::subscribe;
 
 /// The parameters of a `GET`.
@@ -90,7 +89,7 @@ fn context(parts: &mut Parts, inner: &Inner) -> Context {
 /// One request and how its answer is to look.
 struct Exchange {
     inner: Arc<Inner>,
-    schema: Option<Arc<Schema>>,
+    schema: Option<Arc<Served>>,
     context: Context,
     accepts: Accepts,
     answer: Answer,
@@ -132,7 +131,7 @@ impl Exchange {
 
     /// Several operations in one request, answered in their order, one after another: each is as
     /// bounded as if it came alone.
-    async fn batch(&self, schema: &Schema, items: Vec<Json<'_>>) -> Response {
+    async fn batch(&self, schema: &Served, items: Vec<Json<'_>>) -> Response {
         let max = schema.settings.max_batch;
         if items.is_empty() {
             return self.refuse(&[Failure::new(code::BAD_REQUEST, "The list has no operation.")]);
@@ -153,7 +152,7 @@ impl Exchange {
                     let text = "A subscription cannot be answered in a list.";
                     error::response(&[Failure::new(code::NOT_STREAMABLE, text)])
                 }
-                Ok(prepared) => Run::new(&self.inner.ports, schema, &prepared, &self.context).execute().await,
+                Ok(prepared) => Run::new(&schema.ports, schema, &prepared, &self.context).execute().await,
                 Err(failures) => error::response(&failures),
             });
         }
@@ -184,7 +183,7 @@ impl Exchange {
         self.run(params, &Method::GET).await
     }
 
-    fn load(&mut self) -> Arc<Schema> {
+    fn load(&mut self) -> Arc<Served> {
         Arc::clone(self.schema.get_or_insert_with(|| self.inner.schema.load_full()))
     }
 
@@ -213,14 +212,14 @@ impl Exchange {
                     Err(failure) => return self.refuse(&[failure]),
                 },
             };
-            let (served, prepared) = (Arc::clone(&schema), prepared.own());
+            let (served, prepared) = (Arc::clone(&schema.schema), prepared.own());
             let opened = subscribe::open(served, prepared, &self.context, &self.inner, after).await;
             return match opened {
                 Ok(feed) => sse::stream(feed, &self.context.principal, &schema.settings, &self.inner.stop),
                 Err(failure) => self.refuse(&[failure]),
             };
         }
-        let run = Run::new(&self.inner.ports, &schema, &prepared, &self.context);
+        let run = Run::new(&schema.ports, &schema, &prepared, &self.context);
         let body = run.execute().await;
         if self.accepts.answer.is_none() || self.accepts.prefers_stream {
             return sse::single(&body);

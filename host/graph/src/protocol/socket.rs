@@ -298,7 +298,7 @@ async fn operate(
         Err(failures) => return send(message::error(id, &failures)).await,
     };
     if prepared.plan.kind == OperationType::Subscription {
-        let opened = subscribe::open(schema, prepared.own(), context, inner, None).await;
+        let opened = subscribe::open(Arc::clone(&schema.schema), prepared.own(), context, inner, None).await;
         let mut feed = match opened {
             Ok(feed) => feed,
             Err(failure) => return send(message::error(id, &[failure])).await,
@@ -312,7 +312,7 @@ async fn operate(
             }
         }
     } else {
-        let run = Run::new(&inner.ports, &schema, &prepared, context);
+        let run = Run::new(&schema.ports, &schema, &prepared, context);
         send(message::next(id, &run.execute().await)).await?;
     }
     send(message::complete(id)).await
