@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use monopod_core::component::{Instances, Limits, Reuse};
 use monopod_core::full;
 use monopod_core::invoke::Error;
+use monopod_core::size::Size;
 
 use crate::support::{House, limits};
 
@@ -176,7 +177,7 @@ async fn a_shared_guest_waits_while_nobody_reads_its_response() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_response_that_never_ends_ends_at_the_deadline_shared_or_not() {
     for instances in [one(), Instances::default()] {
-        let house = House::sharing(Limits { body: "1GiB".parse().unwrap(), ..soon(1_000) }, instances);
+        let house = House::sharing(Limits { body: Size::mebibytes(1024), ..soon(1_000) }, instances);
         let response = house.open("GET", "/endless", full("")).await.unwrap();
         assert_eq!(response.status(), 200);
         response.into_body().collect().await.map(|_| ()).unwrap_err();

@@ -67,7 +67,8 @@ fn schema() -> Schema {
         may_send: [format!("{base}/").parse().unwrap()].into(),
         limits: component::Limits::default(),
     };
-    compose(&[contribution], &Settings::default()).unwrap()
+    // Seven lists of a hundred posts with two users each.
+    compose(&[contribution], &Settings { max_cost: 10_000, ..Settings::default() }).unwrap()
 }
 
 /// As clients write them: views that share fragments. Each with another name.

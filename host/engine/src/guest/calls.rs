@@ -146,6 +146,6 @@ impl Guest {
         {
             output.swap(printing);
         }
-        self.outgoing.begin(&self.context);
+        self.outgoing.begin(&self.shared, &self.context);
     }
 }

@@ -146,7 +146,7 @@ impl Exchange {
             }
             let prepared = Params::read(item)
                 .map_err(|failure| vec![failure])
-                .and_then(|params| params.prepare(schema, &self.context, &self.inner.ports));
+                .and_then(|params| params.prepare(schema, &self.context, &schema.ports));
             body.extend_from_slice(&match prepared {
                 Ok(prepared) if prepared.plan.kind == OperationType::Subscription => {
                     let text = "A subscription cannot be answered in a list.";
@@ -196,7 +196,7 @@ impl Exchange {
         if plan.kind == OperationType::Mutation && *method == Method::GET {
             return self.method_not_allowed("POST", "A mutation is sent with POST.");
         }
-        let prepared = match params.prepare_planned(plan, &schema, &self.context, &self.inner.ports) {
+        let prepared = match params.prepare_planned(plan, &schema, &self.context, &schema.ports) {
             Ok(prepared) => prepared,
             Err(failures) => return self.refuse(&failures),
         };

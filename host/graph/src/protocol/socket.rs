@@ -293,7 +293,7 @@ async fn operate(
 ) -> Result<(), Close> {
     let send = async |text| queue.text(text).await.map_err(|Full| Close::TooSlow);
     let schema = inner.schema.load_full();
-    let prepared = match params.prepare(&schema, context, &inner.ports) {
+    let prepared = match params.prepare(&schema, context, &schema.ports) {
         Ok(prepared) => prepared,
         Err(failures) => return send(message::error(id, &failures)).await,
     };
