@@ -91,4 +91,50 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
     },
+    /// Another process writes the database.
+    #[error(
+        "another monopod ({holder}, since {since}) is using {server}; stop it, or give this one a database of its own with url in [state]"
+    )]
+    Held {
+        /// Which database.
+        server: String,
+        /// The other: its process id and its machine.
+        holder: String,
+        /// When it took the database, as RFC 3339 has it.
+        since: String,
+    },
+    /// A later version made the tables.
+    #[error(
+        "the tables in {server} were made by a newer monopod ({written_by}, format {found}; this one is {} and knows up to format {known}); start that version again, or give another database with url in [state]",
+        env!("CARGO_PKG_VERSION")
+    )]
+    NewerSchema {
+        /// Which database.
+        server: String,
+        /// The format of its tables.
+        found: i32,
+        /// The newest format known here.
+        known: i32,
+        /// The version of the program that made them.
+        written_by: String,
+    },
+    /// A schema of our name, made by another program.
+    #[error(
+        "the schema `monopod` in {server} belongs to another program; rename it, or give another database with url in [state]"
+    )]
+    ForeignSchema {
+        /// Which database.
+        server: String,
+    },
+    /// The database cannot be reached, or refuses.
+    #[error(
+        "{server} cannot be used; look at url, user and password-file in [state], and at the server's log"
+    )]
+    Server {
+        /// Which database.
+        server: String,
+        /// What it says.
+        #[source]
+        source: BoxError,
+    },
 }

@@ -54,7 +54,7 @@ struct Ended {
 
 /// What a request counts as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Meter {
+pub(crate) enum Meter {
     Unit,
     DeadLetter,
     Other,
@@ -226,21 +226,8 @@ impl Writer {
     }
 
     fn account(&mut self, meter: Meter, result: &Result<u64, Error>, effects: &[Effect]) {
-        let published = |effect: &&Effect| matches!(effect, Effect::Published(..) | Effect::Outgoing(..));
-        let published = effects.iter().filter(published).count();
-        self.meters.published.fetch_add(published as u64, Relaxed);
-        match (result, meter) {
-            (Ok(_), Meter::Unit) => count(&self.meters.units),
-            (Ok(_), Meter::DeadLetter) => count(&self.meters.dead_letters),
-            (Ok(_), Meter::Other) => {}
-            (Err(Error::Conflict), _) => count(&self.meters.conflicts),
-            (Err(Error::Settled), _) => count(&self.meters.settled),
-            // The unit's fault, not the store's.
-            (Err(Error::Refused(_)), _) => {}
-            (Err(Error::Unavailable(reason)), _) => {
-                count(&self.meters.failures);
-                self.say(reason);
-            }
+        if let Some(reason) = self.meters.account(meter, result, effects) {
+            self.say(reason);
         }
     }
 
@@ -307,13 +294,20 @@ impl Work<'_> {
             }
             Job::Close => Ok(Done::Applied(0)),
             #[cfg(test)]
-            Job::Tamper(tamper) => Ok(tamper(self.connection).map(|()| Done::Applied(0))?),
+            Job::Tamper(tamper) => {
+                let tamper = tamper.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+                Ok(tamper(self.connection).map(|()| Done::Applied(0))?)
+            }
         }
     }
 }
 
 /// What waits, up to the bounds of a batch. The queue is never waited for here.
-fn gather(first: Request, queue: &mut mpsc::Receiver<Request>, closing: &mut Vec<Reply>) -> Vec<Request> {
+pub(crate) fn gather(
+    first: Request,
+    queue: &mut mpsc::Receiver<Request>,
+    closing: &mut Vec<Reply>,
+) -> Vec<Request> {
     let mut batch = Vec::new();
     let mut bytes = 0_u32;
     let mut next = Some(first);
@@ -334,7 +328,8 @@ fn gather(first: Request, queue: &mut mpsc::Receiver<Request>, closing: &mut Vec
     batch
 }
 
-fn meter(job: &Job) -> Meter {
+/// What a job counts as.
+pub(crate) fn meter(job: &Job) -> Meter {
     match job {
         Job::Commit(_) => Meter::Unit,
         Job::DeliveryFailed { verdict: Verdict::DeadLetter, .. }
@@ -343,7 +338,8 @@ fn meter(job: &Job) -> Meter {
     }
 }
 
-fn refuse(meters: &Meters, replies: impl Iterator<Item = Reply>, reason: &str) {
+/// Tells all of them that nothing of theirs was done.
+pub(crate) fn refuse(meters: &Meters, replies: impl Iterator<Item = Reply>, reason: &str) {
     for reply in replies {
         count(&meters.failures);
         reply.send(Err(Error::Unavailable(reason.to_owned())));
