@@ -22,7 +22,6 @@ mod limits;
 mod outgoing;
 mod refused;
 mod responses;
-mod sharing;
 mod streams;
 mod support;
 

@@ -160,16 +160,6 @@ impl House {
         Self::build(&folder, compiled(), component, Outside::nowhere()).unwrap()
     }
 
-    /// A component of WASI 0.3 in the probe's place, with a bucket.
-    pub fn sharing(limits: Limits, instances: Instances) -> Self {
-        let bundle = monopod_tests::bundle("shared");
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let grants = Grants { buckets: ["counters".parse().unwrap()].into(), ..Grants::default() };
-        let component =
-            Component { instances, ..component(bundle.wasm, &bundle.wasm_digest, limits, grants) };
-        Self::build_all(&folder, compiled(), vec![component], Outside::nowhere()).unwrap()
-    }
-
     /// The probe, with servers outside.
     pub fn reaching(limits: Limits, outside: Outside) -> Self {
         let bundle = monopod_tests::bundle("probe");

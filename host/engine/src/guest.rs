@@ -1,11 +1,9 @@
 //! The store's data while a guest runs: what belongs to its instance, and what to the call it is in.
 
-mod calls;
-
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use monopod_core::component::{Limits, Reuse};
+use monopod_core::component::Limits;
 use monopod_core::context::Context;
 use monopod_core::limit::{HOST_CALL, Limit, RANDOM};
 use monopod_core::name::ComponentName;
@@ -16,8 +14,6 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-pub(crate) use calls::calling;
-
 use crate::Shared;
 use crate::account;
 use crate::allowance::Allowance;
@@ -25,7 +21,7 @@ use crate::capability::http::Outgoing;
 use crate::invoke::Reply;
 use crate::lane::{self, Tick};
 use crate::load::Loaded;
-use crate::output::{Apart, Input, Output};
+use crate::output::{Input, Output};
 use crate::reached::Reached;
 
 /// What a header takes in memory besides its name and value, as wasmtime counts it: the
@@ -47,10 +43,6 @@ pub(crate) struct Guest {
     pub(crate) reply: Option<Arc<Reply>>,
     /// Ticks that found the call at work.
     ticks: u32,
-    /// The processor time at which what a call may use began to count.
-    spent: Duration,
-    /// The calls of an instance that several share.
-    calls: Option<Box<calls::Calls>>,
     /// Keys at which pages of a listing ended, by the numbers the guest knows them under.
     pub(crate) cursors: Vec<String>,
     logs: Output,
@@ -78,12 +70,11 @@ impl Guest {
         let stdout = Output::new(loaded.clone(), &context, "stdout");
         let stderr = Output::new(loaded.clone(), &context, "stderr");
         let mut wasi = WasiCtx::builder();
-        if component.instances.reuse == Reuse::Concurrent {
-            wasi.stdout(Apart(stdout.clone())).stderr(Apart(stderr.clone()));
-        } else {
-            wasi.stdout(stdout.clone()).stderr(stderr.clone());
-        }
-        wasi.stdin(stdin.clone()).max_random_size(RANDOM.get()).envs(&loaded.environment);
+        wasi.stdin(stdin.clone())
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .max_random_size(RANDOM.get())
+            .envs(&loaded.environment);
         let mut table = ResourceTable::new();
         table.set_max_capacity(many(limits.handles));
         let guest = Self {
@@ -95,8 +86,6 @@ impl Guest {
             host_calls: 0,
             reply: None,
             ticks: 0,
-            spent: Duration::ZERO,
-            calls: None,
             cursors: Vec::new(),
             logs: Output::new(loaded.clone(), &context, "log"),
             stdin,
@@ -115,16 +104,6 @@ impl Guest {
         store.set_hostcall_fuel(HOST_CALL.as_usize());
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| store.data_mut().tick());
-        store
-    }
-
-    /// A store for an instance that serves several calls at once; it holds none yet.
-    pub(crate) fn shared(shared: &Arc<Shared>, loaded: &Arc<Loaded>) -> Store<Self> {
-        let (context, reply) = calls::nobody();
-        let mut store = Self::store(shared, loaded, context, Cause::Request);
-        let guest = store.data_mut();
-        guest.reply = Some(reply);
-        guest.calls = Some(Box::default());
         store
     }
 
@@ -182,7 +161,7 @@ impl Guest {
     /// must wait before because its component has used up its share of the processors.
     fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let limits = &self.loaded.component.limits;
-        if account::tick().saturating_sub(self.spent) > limits.cpu {
+        if account::tick() > limits.cpu {
             return Err(self.reached(Limit::Cpu, format_args!("{:?}", limits.cpu)).into());
         }
         if self.host_calls > limits.host_calls {

@@ -11,7 +11,6 @@ mod allowance;
 mod bindings;
 mod cache;
 mod capability;
-mod concurrent;
 mod examine;
 mod guest;
 mod instances;
@@ -141,13 +140,9 @@ impl All {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Gives back the instances that wait for a call; those that several share end with the last
-    /// of their calls, since what they call from now on stands in another set.
+    /// Gives back the instances that wait for a call.
     fn clear(&self) {
-        for loaded in self.components.values().map(Sharded::any) {
-            loaded.instances.clear();
-            loaded.crowd.iter().for_each(concurrent::Crowd::close);
-        }
+        self.components.values().for_each(|loaded| loaded.any().instances.clear());
     }
 }
 
@@ -304,10 +299,7 @@ impl Engine {
 
     /// Instances of a component that wait for a call.
     pub fn ready_instances(&self, component: &ComponentName) -> usize {
-        self.loaded(component).map_or(0, |loaded| match &loaded.crowd {
-            Some(crowd) => crowd.ready(),
-            None => loaded.instances.ready(),
-        })
+        self.loaded(component).map_or(0, |loaded| loaded.instances.ready())
     }
 
     fn loaded(&self, component: &ComponentName) -> Option<&load::Loaded> {

@@ -22,7 +22,6 @@ use crate::bindings::exports::monopod::{function, graph, messaging, timers};
 use crate::bindings::monopod::graph::types as values;
 use crate::bindings::monopod::messaging::types as wit;
 use crate::cache::{Cache, Compiled};
-use crate::concurrent::Crowd;
 use crate::examine::{Problem, Refusal, imports};
 use crate::guest::Guest;
 use crate::instances::Pool;
@@ -84,8 +83,6 @@ pub(crate) struct Ready {
     pub(crate) fields: Option<graph::resolver::GuestIndices>,
     /// Where its calls run.
     pub(crate) instances: Pool,
-    /// Where they run if several share an instance.
-    pub(crate) crowd: Option<Crowd>,
     line: Line,
     /// What it uses up, and how its calls end.
     pub(crate) account: Account,
@@ -217,8 +214,14 @@ fn link(
         vec![Problem::new(format!("its name cannot be a host's: {error}"), "give it another name")]
     })?;
     let environment = component.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    if component.instances.reuse == Reuse::Concurrent {
+        let name = &component.name;
+        return Err(vec![Problem::new(
+            "several calls at once in one instance are not served yet",
+            format!("[components.{name}.instances] reuse = \"serial\""),
+        )]);
+    }
     let instances = Pool::new(&component);
-    let crowd = Crowd::new(&component);
     let line = Line::new(lanes);
     let account = Account::new(&component.limits);
     let unlogged = AtomicU64::new(0);
@@ -233,7 +236,6 @@ fn link(
         timers,
         fields,
         instances,
-        crowd,
         line,
         account,
         unlogged,
@@ -316,26 +318,6 @@ impl Served {
         }
         if component.grants.timers && self.timers.is_none() {
             unhandled("timers", TIMERS);
-        }
-        let others = [
-            (matches!(self.http, Some(Http::P2(_))), P2),
-            (self.function.is_some(), FUNCTION),
-            (self.messages.is_some(), MESSAGES),
-            (self.timers.is_some(), TIMERS),
-            (self.fields.is_some(), FIELDS),
-        ];
-        let one = others.into_iter().find_map(|(served, export)| served.then_some(export));
-        if component.instances.reuse == Reuse::Concurrent
-            && let Some(one) = one
-        {
-            // A function that is not asynchronous holds up all others of its instance.
-            problems.push(Problem::new(
-                format!(
-                    "several calls at once in one instance need a component that is called by \
-                     wasi:http/handler@0.3 alone, and it exports {one}"
-                ),
-                format!("[components.{}.instances] reuse = \"serial\"", component.name),
-            ));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

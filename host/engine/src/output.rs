@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll};
 
 use bytes::Bytes;
@@ -26,11 +26,10 @@ pub(crate) struct Output {
 struct Inner {
     loaded: Arc<Loaded>,
     stream: &'static str,
-    buffer: Mutex<Printing>,
+    buffer: Mutex<Buffer>,
 }
 
-/// What a call has printed.
-pub(crate) struct Printing {
+struct Buffer {
     /// The call whose output it is.
     correlation: CorrelationId,
     trace: TraceId,
@@ -38,15 +37,20 @@ pub(crate) struct Printing {
     printed: usize,
 }
 
-impl Printing {
-    pub(crate) fn new(context: &Context) -> Self {
-        Self { correlation: context.correlation.clone(), trace: context.trace, line: Vec::new(), printed: 0 }
-    }
-}
-
 impl Output {
     pub(crate) fn new(loaded: Arc<Loaded>, context: &Context, stream: &'static str) -> Self {
-        Self { inner: Arc::new(Inner { loaded, stream, buffer: Mutex::new(Printing::new(context)) }) }
+        Self {
+            inner: Arc::new(Inner {
+                loaded,
+                stream,
+                buffer: Mutex::new(Buffer {
+                    correlation: context.correlation.clone(),
+                    trace: context.trace,
+                    line: Vec::new(),
+                    printed: 0,
+                }),
+            }),
+        }
     }
 
     /// What is printed from now on belongs to this call.
@@ -55,13 +59,6 @@ impl Output {
             buffer.correlation = context.correlation.clone();
             buffer.trace = context.trace;
             buffer.printed = 0;
-        }
-    }
-
-    /// What is printed from now on belongs to the call of `other`.
-    pub(crate) fn swap(&self, other: &mut Printing) {
-        if let Ok(mut buffer) = self.inner.buffer.lock() {
-            std::mem::swap(&mut *buffer, other);
         }
     }
 
@@ -148,8 +145,8 @@ impl Inner {
         }
     }
 
-    fn emit(&self, buffer: &mut Printing) {
-        let Printing { line, correlation, trace, .. } = buffer;
+    fn emit(&self, buffer: &mut Buffer) {
+        let Buffer { line, correlation, trace, .. } = buffer;
         let text = String::from_utf8_lossy(line);
         let (level, text) = level(text.trim_end());
         macro_rules! log {
@@ -229,32 +226,6 @@ impl OutputStream for Output {
 
     fn check_write(&mut self) -> Result<usize, StreamError> {
         Ok(MAX_LINE)
-    }
-}
-
-/// The output of an instance that several calls share. A stream of WASI 0.3 is written to when its
-/// reader gets to it, whichever call is under way then: it stays with the one that began it.
-pub(crate) struct Apart(pub(crate) Output);
-
-impl IsTerminal for Apart {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Apart {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        let Inner { loaded, stream, buffer } = &*self.0.inner;
-        let begun = buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Printing { correlation, trace, printed, .. } = &*begun;
-        let printing =
-            Printing { correlation: correlation.clone(), trace: *trace, line: Vec::new(), printed: *printed };
-        let inner = Inner { loaded: loaded.clone(), stream, buffer: Mutex::new(printing) };
-        Box::new(Output { inner: Arc::new(inner) })
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        self.0.p2_stream()
     }
 }
 

@@ -33,19 +33,13 @@ pub(crate) fn engine(kind: Kind, components: &[Component]) -> Result<Engine, Err
     let tables = components.iter().map(|c| c.limits.tables).fold(TABLES, u32::max);
     let wanted: u32 = components.iter().map(crate::instances::most).fold(0, u32::saturating_add);
     let instances = wanted.clamp(1, INSTANCES);
-    // In an instance that several calls share each may wait on a stack of its own.
-    let calls: u32 = components.iter().map(|c| c.limits.concurrency).fold(0, u32::saturating_add);
-    let stacks = match kind {
-        Kind::Plain => instances,
-        Kind::Concurrent => calls.saturating_add(instances).clamp(1, INSTANCES.saturating_mul(2)),
-    };
 
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(4))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
-        .total_stacks(stacks)
+        .total_stacks(instances)
         .max_core_instances_per_component(CORE_INSTANCES)
         .table_elements(usize::try_from(tables).unwrap_or(usize::MAX))
         .max_memory_size(memory.max(1 << 20))

@@ -2,9 +2,8 @@
 //!
 //! How to add a capability: its WIT under `wit/<package>/`, its import in `bindings.rs`, a
 //! module here that implements the generated `Host` trait for [`Guest`] and checks the
-//! grant first, and a line in [`generated`] and in [`attributed`].
+//! grant first, and one line in [`linker`].
 
-mod attributed;
 mod blobs;
 pub(crate) mod drafts;
 pub(crate) mod http;
@@ -39,25 +38,14 @@ pub(crate) fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<Gue
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
+    monopod::identity::caller::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::state::buckets::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     monopod::messaging::types::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
-    match kind {
-        Kind::Plain => generated(&mut linker)?,
-        Kind::Concurrent => {
-            attributed::add_monopod(&mut linker)?;
-            attributed::add_wasi(&mut linker)?;
-        }
-    }
+    monopod::messaging::publisher::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::timers::timers::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
+    monopod::blobs::blobs::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, Guest::called)?;
     drafts::add_to_linker(&mut linker)?;
     Ok(linker)
-}
-
-/// The packages of monopod, for instances that serve one call at a time.
-fn generated(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    monopod::identity::caller::add_to_linker::<Guest, HasSelf<Guest>>(linker, Guest::called)?;
-    monopod::state::buckets::add_to_linker::<Guest, HasSelf<Guest>>(linker, Guest::called)?;
-    monopod::messaging::publisher::add_to_linker::<Guest, HasSelf<Guest>>(linker, Guest::called)?;
-    monopod::timers::timers::add_to_linker::<Guest, HasSelf<Guest>>(linker, Guest::called)?;
-    monopod::blobs::blobs::add_to_linker::<Guest, HasSelf<Guest>>(linker, Guest::called)
 }
 
 impl Guest {

@@ -35,10 +35,6 @@ pub(crate) async fn keep(shared: Weak<Shared>) {
             }
             let components = shared.components.values().map(Sharded::any);
             for loaded in components.filter(|c| c.component.instances.reuse != Reuse::Fresh) {
-                if let Some(crowd) = &loaded.crowd {
-                    crowd.keep(&shared, loaded, Instant::now(), IDLE);
-                    continue;
-                }
                 loaded.instances.shrink(Instant::now());
                 if !shared.is_retired() {
                     fill(&shared, loaded).await;

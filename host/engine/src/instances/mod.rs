@@ -28,11 +28,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(component: &Component) -> Self {
         let policy = component.instances.clone();
-        // Several share an instance: then a place is not an instance's, but a call's.
-        let places = match policy.reuse {
-            Reuse::Concurrent => component.limits.concurrency,
-            Reuse::Fresh | Reuse::Serial => most(component),
-        };
+        let places = most(component);
         let queue = policy.queue.unwrap_or_else(|| places.saturating_mul(QUEUE));
         Self { places: Places::new(places, queue), policy, idle: Mutex::default() }
     }

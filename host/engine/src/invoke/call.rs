@@ -12,12 +12,9 @@ use monopod_core::limit::Limit;
 use monopod_core::message::Outcome;
 use monopod_core::unit::{Cause, Unit};
 use monopod_core::{Body, store};
-use tokio::sync::oneshot;
 use wasmtime::PoolConcurrencyLimitError;
 
-use super::{Asking, Reply, Set};
 use crate::account::Metered;
-use crate::concurrent::Crowded;
 use crate::instances::{Live, Place, Refused};
 use crate::lane::Run;
 use crate::load::Loaded;
@@ -164,24 +161,6 @@ impl Call {
         })
     }
 
-    /// Has the guest run in an instance that other calls are in, too.
-    pub(super) fn join(
-        &mut self,
-        request: Asking,
-        reply: Arc<Reply>,
-        send: oneshot::Sender<Set>,
-    ) -> Run<Option<Ended<()>>> {
-        let (shared, loaded, context) = (self.shared.clone(), self.loaded.clone(), self.context.clone());
-        let place = self.place.take();
-        // Here it only waits: the guest's time is its instance's.
-        Run::waiting(&self.loaded.line, async move {
-            let place = place?;
-            let crowd = loaded.crowd.as_ref()?;
-            let unit = crowd.ask(&shared, &loaded, context, request, reply, send).await;
-            Some(Ended { result: unit.map(|unit| ((), unit)), place })
-        })
-    }
-
     /// What came of a run.
     pub(super) fn ended<T>(&mut self, ended: Option<Ended<T>>) -> Result<(T, Unit), Error> {
         let Some(Ended { result, place }) = ended else {
@@ -232,9 +211,6 @@ impl Call {
         if error.is::<PoolConcurrencyLimitError>() {
             self.loaded.account.hit(Limit::Instances);
             return overloaded(&self.loaded, "all instances are taken");
-        }
-        if error.is::<Crowded>() {
-            return overloaded(&self.loaded, "no instance became free in time");
         }
         self.trapped(&reached::explain(&self.loaded, error))
     }

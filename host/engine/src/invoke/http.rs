@@ -41,7 +41,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const UNSET: &str = "it ended without setting a response";
 
 /// What a guest sets as its response.
-pub(crate) type Set = Result<http::Response<WasiBody>, ErrorCode>;
+pub(super) type Set = Result<http::Response<WasiBody>, ErrorCode>;
 
 impl Shared {
     pub(crate) async fn http(
@@ -91,10 +91,7 @@ impl Shared {
             let reply = Arc::new(Reply::default());
             let (send, set) = oneshot::channel();
             let request = http::Request::from_parts(parts.clone(), body_again);
-            let run = match &loaded.crowd {
-                None => call.start(Cause::Request, Ask { request, reply: reply.clone(), send }),
-                Some(_) => call.join(request, reply.clone(), send),
-            };
+            let run = call.start(Cause::Request, Ask { request, reply: reply.clone(), send });
             let mut answer = Answering::new(run, set, reply, loaded.clone(), bodiless);
             let answered = call.in_time(answer.until_known()).await;
             // Whatever the guest made of a body that did not come: it has not seen the request.

@@ -27,9 +27,7 @@ use monopod_core::name::ComponentName;
 use monopod_core::resolve::{Answer, Field};
 use monopod_core::{Body, BoxFuture};
 
-pub(crate) use http::Set;
 pub(crate) use reply::Reply;
-pub(crate) use service::{Asking, answered, given};
 
 use crate::load::Loaded;
 use crate::shard::Sharded;

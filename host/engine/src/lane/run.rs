@@ -20,8 +20,6 @@ type Panic = Box<dyn Any + Send>;
 
 pub(crate) struct Run<T> {
     line: Arc<Line>,
-    /// How long it takes says something of the component.
-    judged: bool,
     at: At<T>,
 }
 
@@ -40,12 +38,7 @@ enum At<T> {
 
 impl<T: Send + 'static> Run<T> {
     pub(crate) fn new(line: &Arc<Line>, work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { line: line.clone(), judged: true, at: At::New(Box::pin(work)) }
-    }
-
-    /// Of work that waits for another: it stays where it is.
-    pub(crate) fn waiting(line: &Arc<Line>, work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { line: line.clone(), judged: false, at: At::Here(Box::pin(work)) }
+        Self { line: line.clone(), at: At::New(Box::pin(work)) }
     }
 
     /// Hands the call to the slow lane. `slow`: it is known to have taken longer than a tick.
@@ -85,9 +78,7 @@ impl<T: Send + 'static> Future for Run<T> {
             let outlived = OUTLIVED.replace(outer);
             if let Poll::Ready(value) = polled {
                 this.at = At::Done;
-                if this.judged {
-                    this.line.was_quick();
-                }
+                this.line.was_quick();
                 return Poll::Ready(value);
             }
             if !outlived {

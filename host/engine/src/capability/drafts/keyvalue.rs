@@ -13,7 +13,7 @@ use wasmtime_wasi::WasiView;
 use super::names::{KEYVALUE, KEYVALUE_2};
 use crate::bindings::monopod::state::buckets;
 use crate::capability::state::Wanted;
-use crate::guest::{Guest, calling};
+use crate::guest::Guest;
 
 /// How many keys one page of a listing has: what one scan returns.
 const PAGE: u32 = monopod_core::unit::MAX_SCAN;
@@ -75,7 +75,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
         store.func_wrap_async(
             "[method]bucket.list-keys",
             |mut store: StoreContextMut<'_, Guest>, (bucket, cursor): (Resource<Bucket>, Option<u64>)| {
-                Box::new(async move { answer(calling(&mut store).numbered(bucket, cursor).await) })
+                Box::new(async move { answer(store.data_mut().numbered(bucket, cursor).await) })
             },
         )?;
         linker.instance(&format!("wasi:keyvalue/atomics@{version}"))?.func_wrap_async(
@@ -83,7 +83,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
             |mut store: StoreContextMut<'_, Guest>, (bucket, key, delta): (Resource<Bucket>, String, u64)| {
                 Box::new(async move {
                     let add = |now: u64| now.checked_add(delta);
-                    answer(calling(&mut store).count(bucket, &key, add).await)
+                    answer(store.data_mut().count(bucket, &key, add).await)
                 })
             },
         )?;
@@ -93,7 +93,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
             "get-many",
             |mut store: StoreContextMut<'_, Guest>, (bucket, keys): (Resource<Bucket>, Vec<String>)| {
                 Box::new(async move {
-                    let found = calling(&mut store).get_many(bucket, keys).await;
+                    let found = store.data_mut().get_many(bucket, keys).await;
                     // This draft names the key of what is there.
                     let named = |(key, value): (String, Option<Vec<u8>>)| Some((key, value?));
                     answer(found.map(|all| all.into_iter().map(named).collect::<Vec<Option<Entry>>>()))
@@ -107,7 +107,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
         store.func_wrap_async(
             "[method]bucket.list-keys",
             |mut store: StoreContextMut<'_, Guest>, (bucket, cursor): (Resource<Bucket>, Option<String>)| {
-                Box::new(async move { answer(calling(&mut store).keys(bucket, cursor).await) })
+                Box::new(async move { answer(store.data_mut().keys(bucket, cursor).await) })
             },
         )?;
         linker.instance(&format!("wasi:keyvalue/atomics@{version}"))?.func_wrap_async(
@@ -115,7 +115,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
             |mut store: StoreContextMut<'_, Guest>, (bucket, key, delta): (Resource<Bucket>, String, i64)| {
                 Box::new(async move {
                     let add = |now: i64| now.checked_add(delta);
-                    answer(calling(&mut store).count(bucket, &key, add).await)
+                    answer(store.data_mut().count(bucket, &key, add).await)
                 })
             },
         )?;
@@ -124,7 +124,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
         batch.func_wrap_async(
             "get-many",
             |mut store: StoreContextMut<'_, Guest>, (bucket, keys): (Resource<Bucket>, Vec<String>)| {
-                Box::new(async move { answer(calling(&mut store).get_many(bucket, keys).await) })
+                Box::new(async move { answer(store.data_mut().get_many(bucket, keys).await) })
             },
         )?;
     }
@@ -138,32 +138,32 @@ fn shared(store: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         Ok(())
     })?;
     store.func_wrap("open", |mut store: StoreContextMut<'_, Guest>, (name,): (String,)| {
-        answer(calling(&mut store).open_bucket(name))
+        answer(store.data_mut().open_bucket(name))
     })?;
     store.func_wrap_async(
         "[method]bucket.get",
         |mut store: StoreContextMut<'_, Guest>, (bucket, key): (Resource<Bucket>, String)| {
-            Box::new(async move { answer(calling(&mut store).value(&bucket, &key).await) })
+            Box::new(async move { answer(store.data_mut().value(&bucket, &key).await) })
         },
     )?;
     store.func_wrap_async(
         "[method]bucket.exists",
         |mut store: StoreContextMut<'_, Guest>, (bucket, key): (Resource<Bucket>, String)| {
             Box::new(async move {
-                answer(calling(&mut store).value(&bucket, &key).await.map(|value| value.is_some()))
+                answer(store.data_mut().value(&bucket, &key).await.map(|value| value.is_some()))
             })
         },
     )?;
     store.func_wrap(
         "[method]bucket.set",
         |mut store: StoreContextMut<'_, Guest>, (bucket, key, value): (Resource<Bucket>, String, Vec<u8>)| {
-            answer(calling(&mut store).put(&bucket, &key, Some(value)))
+            answer(store.data_mut().put(&bucket, &key, Some(value)))
         },
     )?;
     store.func_wrap(
         "[method]bucket.delete",
         |mut store: StoreContextMut<'_, Guest>, (bucket, key): (Resource<Bucket>, String)| {
-            answer(calling(&mut store).put(&bucket, &key, None))
+            answer(store.data_mut().put(&bucket, &key, None))
         },
     )
 }
@@ -173,7 +173,7 @@ fn batches(batch: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     batch.func_wrap(
         "set-many",
         |mut store: StoreContextMut<'_, Guest>, (bucket, entries): (Resource<Bucket>, Vec<Entry>)| {
-            let guest = calling(&mut store);
+            let guest = store.data_mut();
             answer(few(entries.len()).and_then(|()| {
                 entries.into_iter().try_for_each(|(key, value)| guest.put(&bucket, &key, Some(value)))
             }))
@@ -182,7 +182,7 @@ fn batches(batch: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     batch.func_wrap(
         "delete-many",
         |mut store: StoreContextMut<'_, Guest>, (bucket, keys): (Resource<Bucket>, Vec<String>)| {
-            let guest = calling(&mut store);
+            let guest = store.data_mut();
             answer(
                 few(keys.len()).and_then(|()| keys.iter().try_for_each(|key| guest.put(&bucket, key, None))),
             )

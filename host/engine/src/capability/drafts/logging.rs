@@ -4,7 +4,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use super::names::LOGGING;
-use crate::guest::{Guest, calling};
+use crate::guest::Guest;
 
 #[derive(Clone, Copy, ComponentType, Lift, Lower)]
 #[component(enum)]
@@ -41,9 +41,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
     for version in LOGGING {
         linker.instance(&format!("wasi:logging/logging@{version}"))?.func_wrap(
             "log",
-            |mut store: StoreContextMut<'_, Guest>, (level, context, message): (Level, String, String)| {
+            |store: StoreContextMut<'_, Guest>, (level, context, message): (Level, String, String)| {
                 let gap = if context.is_empty() { "" } else { ": " };
-                calling(&mut store).log(level.word(), &format!("{context}{gap}{message}"));
+                store.data().log(level.word(), &format!("{context}{gap}{message}"));
                 Ok(())
             },
         )?;

@@ -7,31 +7,31 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Val};
 
 use super::names::OTEL;
-use crate::guest::{Guest, calling};
+use crate::guest::Guest;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     for version in OTEL {
         linker.instance(&format!("wasi:otel/types@{version}"))?;
         let mut tracing = linker.instance(&format!("wasi:otel/tracing@{version}"))?;
         tracing.func_new("on-start", |_, _, _, _| Ok(()))?;
-        tracing.func_new("on-end", |mut store: StoreContextMut<'_, Guest>, _, params, _| {
+        tracing.func_new("on-end", |store: StoreContextMut<'_, Guest>, _, params, _| {
             if let [span, ..] = params {
-                calling(&mut store).log("debug", &ended(span));
+                store.data().log("debug", &ended(span));
             }
             Ok(())
         })?;
         for name in ["current-span-context", "outer-span-context"] {
-            tracing.func_new(name, |mut store: StoreContextMut<'_, Guest>, _, _, results| {
+            tracing.func_new(name, |store: StoreContextMut<'_, Guest>, _, _, results| {
                 if let [result, ..] = results {
-                    *result = context(calling(&mut store));
+                    *result = context(store.data());
                 }
                 Ok(())
             })?;
         }
         let mut logs = linker.instance(&format!("wasi:otel/logs@{version}"))?;
-        logs.func_new("on-emit", |mut store: StoreContextMut<'_, Guest>, _, params, _| {
+        logs.func_new("on-emit", |store: StoreContextMut<'_, Guest>, _, params, _| {
             if let [record, ..] = params {
-                calling(&mut store).log(severity(record), text(field(record, "body")).unwrap_or_default());
+                store.data().log(severity(record), text(field(record, "body")).unwrap_or_default());
             }
             Ok(())
         })?;
