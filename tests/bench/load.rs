@@ -66,6 +66,7 @@ impl Loaded {
 }
 
 /// Posts `body` to `base` so often a second for so long, over as many connections.
+#[expect(clippy::disallowed_methods, reason = "a fixed rate: each request begins when its time has come")]
 pub async fn open(base: &str, body: &'static str, rate: u32, time: Duration, connections: usize) -> Loaded {
     let (due, tickets) = tokio::sync::mpsc::unbounded_channel();
     // A thread of its own: the runtime's timers have a resolution of a millisecond.

@@ -14,8 +14,7 @@ use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
 use crate::words::{
     Audience, Authorization, Below, BrokerName, BrokerUrl, Condition, DatabaseUrl, Header, Issuer, Origin,
-    PolicyName,
-    Prefix, Routing, Scope, ServiceUrl, SettingName, Subject, Text, UserName,
+    PolicyName, Prefix, Routing, Scope, ServiceUrl, SettingName, Subject, Text, UserName,
 };
 
 const MIB: u64 = 1 << 20;

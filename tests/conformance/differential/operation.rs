@@ -33,6 +33,11 @@ const FIELDS_OF_TYPES: [&str; 8] = [
 const REFERENCE: &str = "fragment R on __Type {\nkind\nname\nofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } }\n}\n";
 
 impl Operation {
+    /// Whether no field has a condition.
+    pub fn is_ordered(&self) -> bool {
+        !self.document.contains("@skip") && !self.document.contains("@include")
+    }
+
     pub fn new(schema: &Schema, random: &mut Random) -> Self {
         let left = 6 + random.within(0..40) as usize;
         let mut writer = Writer { schema, random, variables: Vec::new(), fragments: Vec::new(), left };
@@ -88,7 +93,9 @@ impl Writer<'_> {
             self.random.one_in(2).to_string()
         } else {
             let boolean = Type::NonNull(Box::new(Type::Named("Boolean".to_owned())));
-            format!("${}", self.variable(&boolean))
+            let name = format!("v{}", self.variables.len());
+            self.variables.push((name.clone(), boolean.to_string(), boolean));
+            format!("${name}")
         };
         let second = if self.random.one_in(6) { " @include(if: true)" } else { "" };
         let second = if name == "skip" { second } else { "" };
@@ -108,7 +115,7 @@ impl Writer<'_> {
             // A default makes a place that must have a value safe.
             (Type::NonNull(inner), 0) => {
                 let inner = (**inner).clone();
-                declared = format!("{inner} = {}", self.schema.literal(&inner, false, 0, self.random));
+                declared = format!("{inner} = {}", self.schema.literal(&ty, false, 0, self.random));
                 ty = inner;
             }
             (Type::NonNull(inner), 1) if self.random.one_in(8) => {

@@ -2,10 +2,10 @@
 
 #[cfg(target_arch = "wasm32")]
 mod herald {
+    use monopod_sdk::Host;
     use monopod_sdk::graph::{Answers, Field, Refusal, Value};
     use monopod_sdk::http::{Method, Problem, Request, Response};
     use monopod_sdk::ports::{Outgoing, Publisher};
-    use monopod_sdk::Host;
 
     /// The longest announcement, in bytes.
     const LONGEST: usize = 1_024;
@@ -29,8 +29,7 @@ mod herald {
             match (request.method(), request.path()) {
                 (Method::Post, "/announce") => {
                     let payload = request.body(LONGEST)?;
-                    let message =
-                        Outgoing { topic: "announcements".into(), payload, ..Outgoing::default() };
+                    let message = Outgoing { topic: "announcements".into(), payload, ..Outgoing::default() };
                     Host.publish(&message)?;
                     Ok(Response::raw_json(r#"{"done":true}"#))
                 }
