@@ -16,7 +16,6 @@ use crate::plan::{self, Marks, Plan, Source};
 use crate::platform::{Component, Edge, File, Grants, Graphql, Identity};
 use crate::report::{Report, nearest, suggest};
 use crate::section::At;
-use crate::state;
 use crate::value::{Each, Set};
 use crate::words::{Header, PolicyName, Text};
 
@@ -68,7 +67,6 @@ pub(crate) fn plan(raw: &File, report: &mut Report<'_>) -> Option<Plan> {
         }
     }
     brokers::check(raw, report);
-    state::check(&raw.state.value, report);
     for (name, at) in &raw.components.value.entries {
         grants(name, &at.value.grants.value, raw, report);
         instances::check(name, &at.value, report);
@@ -495,7 +493,6 @@ fn build(raw: &File, report: &Report<'_>) -> Option<Plan> {
             documents_required: graphql.documents_required.value,
             documents_automatic: graphql.documents_automatic.value,
         },
-        database: state::database(&raw.state.value, folder),
         brokers: each(&raw.brokers.value, |name, broker| {
             Some((
                 name.clone(),

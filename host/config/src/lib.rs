@@ -17,7 +17,6 @@ mod plan;
 mod platform;
 mod report;
 mod section;
-mod state;
 mod syntax;
 mod value;
 mod words;
@@ -29,7 +28,7 @@ use monopod_core::diagnostic::Diagnostic;
 pub use manifest::{Manifest, Setting, schema as manifest_schema};
 pub use needs::{Settings, check_needs, variable};
 pub use plan::{
-    Admin, Backend, Broker, Component, Database, Edge, Graphql, Identity, Plan, Policy, Service, Tls, Topic,
+    Admin, Backend, Broker, Component, Edge, Graphql, Identity, Plan, Policy, Service, Tls, Topic,
 };
 pub use platform::{STATE, schema};
 

@@ -40,8 +40,6 @@ pub struct Plan {
     pub policies: BTreeMap<String, Policy>,
     /// The GraphQL interface's limits.
     pub graphql: Graphql,
-    /// The database that holds the state; none: a file in the folder `state`.
-    pub database: Option<Database>,
     /// The brokers that stand behind topics. No component has the name of one.
     pub brokers: BTreeMap<ComponentName, Broker>,
     /// The declared topics. Dead-letter topics are implied and not among them.
@@ -195,26 +193,6 @@ pub struct Topic {
     pub compact: bool,
     /// Where it is at a broker; none: it is embedded.
     pub backend: Option<Backend>,
-}
-
-/// A PostgreSQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
-    /// Its host, without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Which database.
-    pub name: String,
-    /// Who logs in.
-    pub user: String,
-    /// The file with the password, the platform file's folder already in front. None only on
-    /// a loopback address.
-    pub password: Option<PathBuf>,
-    /// Whether it is spoken to with TLS: on every machine but this.
-    pub encrypted: bool,
-    /// Certificates to trust besides the machine's own, the folder already in front.
-    pub ca: Option<PathBuf>,
 }
 
 /// A RabbitMQ.

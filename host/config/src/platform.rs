@@ -13,8 +13,8 @@ use monopod_core::size::Size;
 use crate::section::section;
 use crate::value::{Bytes, Count, Each, Set, Span};
 use crate::words::{
-    Audience, Authorization, Below, BrokerName, BrokerUrl, Condition, DatabaseUrl, Header, Issuer, Origin,
-    PolicyName, Prefix, Routing, Scope, ServiceUrl, SettingName, Subject, Text, UserName,
+    Audience, Authorization, Below, BrokerName, BrokerUrl, Condition, Header, Issuer, Origin, PolicyName,
+    Prefix, Routing, Scope, ServiceUrl, SettingName, Subject, Text, UserName,
 };
 
 const MIB: u64 = 1 << 20;
@@ -55,8 +55,6 @@ section! {
         section policies "policies": Each<PolicyName, Policy>;
         /// Limits of the GraphQL interface.
         section graphql "graphql": Graphql;
-        /// The database that holds the state, instead of a file in the state folder.
-        section state "state": State;
         /// The brokers that may stand behind topics: `[brokers.<name>]`.
         section brokers "brokers": Each<ComponentName, Broker>;
         /// The topics messages are published to: `[topics."<name>"]`.
@@ -249,24 +247,6 @@ section! {
         /// Whether clients may register documents under their SHA-256 (automatic persisted
         /// queries).
         default documents_automatic "documents-automatic": bool = false;
-    }
-}
-
-section! {
-    /// The database that holds the state: a PostgreSQL. Without one it is a file in the state
-    /// folder. Large objects are files in either case.
-    struct State {
-        /// Its address: `postgres://host:port/database`. On another machine it is spoken to
-        /// with TLS. No user and no password: they stand beside it.
-        optional url "url": DatabaseUrl;
-        /// Who logs in; `monopod` if it is left out. May make a schema in the database.
-        optional user "user": UserName;
-        /// The file with the password, relative to this file's folder; read at each
-        /// connection. May be left out on loopback addresses only.
-        optional password_file "password-file": PathBuf;
-        /// A file of certificates (PEM) to trust besides the machine's own, relative to this
-        /// file's folder.
-        optional ca "ca": PathBuf;
     }
 }
 

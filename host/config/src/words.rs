@@ -290,23 +290,6 @@ word!(
 );
 
 word!(
-    /// Where the database is.
-    DatabaseUrl, example "postgres://postgres.example:5432/monopod", pattern "^postgres(ql)?://[^/?#@]+/[^/?#@]+$", |text| {
-        let good = text.parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("postgres" | "postgresql"))
-                && uri.host().is_some_and(|host| !host.is_empty())
-                && !text.contains('@')
-                && uri.query().is_none()
-                && uri.path().len() > 1
-                && !uri.path().trim_start_matches('/').contains('/')
-        });
-        good.then_some(()).ok_or_else(|| {
-            format!("`{text}` is not the address of a PostgreSQL: write postgres://, host, port and database; the user goes into `user`, the password into the file `password-file`")
-        })
-    }
-);
-
-word!(
     /// An exchange, a queue or a routing key.
     BrokerName, example "tu.image.uploaded", pattern "^[!-~]{1,200}$", |text| {
         (!text.is_empty() && text.len() <= MAX_LINE && text.bytes().all(|b| b.is_ascii_graphic())).then_some(()).ok_or_else(|| {

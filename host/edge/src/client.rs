@@ -74,19 +74,6 @@ impl Connector {
         Self::trusting(more.unwrap_or_default(), &[tls::HTTP1])
     }
 
-    /// The same for a protocol that is not HTTP, over connections that are made elsewhere; see
-    /// [`Self::wrap`].
-    pub fn bare(ca: Option<PathBuf>) -> Result<Self, Error> {
-        let more = ca.as_deref().map(tls::read_roots).transpose().map_err(|e| Error::Trust(Box::new(e)))?;
-        Self::trusting(more.unwrap_or_default(), &[])
-    }
-
-    /// TLS over a connection that is there, to a server that must be `host`.
-    pub async fn wrap(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        self.secure(name, stream).await
-    }
-
     /// Trusts the machine's certificates and `more`; offers `protocols`, the first one first.
     pub(crate) fn trusting(more: Vec<CertificateDer<'static>>, protocols: &[&[u8]]) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();

@@ -8,7 +8,7 @@ use monopod_graph::Graph;
 use monopod_messaging::broker::{self, BrokerStatus};
 use monopod_messaging::{Counters, Messaging};
 use monopod_operate::telemetry::Counts;
-use monopod_state::Kept;
+use monopod_state::SqliteStore;
 
 use crate::live::Live;
 
@@ -20,7 +20,7 @@ pub struct Rooms {
     pub name: Arc<str>,
     pub began: Instant,
     pub engine: Arc<Live>,
-    pub store: Arc<dyn Kept>,
+    pub store: Arc<SqliteStore>,
     pub messaging: Arc<Messaging>,
     /// Of the collector, if there is one.
     pub telemetry: Option<Arc<Counts>>,

@@ -13,10 +13,11 @@ use anyhow::Context as _;
 use monopod_config::Plan;
 use monopod_core::BoxFuture;
 use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::store::Store;
 use monopod_edge::outgoing;
 use monopod_engine::{Compiled, Engine};
 use monopod_messaging::{Hub, Messaging, broker};
-use monopod_state::{BlobSettings, Kept, LocalBlobs, OpenError, PostgresStore, Server, SqliteStore};
+use monopod_state::{BlobSettings, LocalBlobs, OpenError, SqliteStore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +101,7 @@ async fn serve(options: &Up, platform: Platform, began: Instant) -> anyhow::Resu
     let mut signals = Signals::listen().context("signals cannot be listened to")?;
     let opened = open_store(&plan, &state, hub.clone(), options.wait);
     let Some(store) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
-    let store = store?;
+    let store = Arc::new(store?);
     let blob_settings = BlobSettings { folder: state.clone(), public_url: public_url.clone() };
     let opened = patiently(options.wait, move || LocalBlobs::open(blob_settings.clone()));
     let Some(blobs) = signals.unless_stopped(opened).await else { return Ok(ExitCode::from(FAILED)) };
@@ -344,15 +345,9 @@ fn compiling() -> impl Fn(monopod_engine::Progress<'_>) + Send {
     }
 }
 
-/// Opens the state: the file in the state folder, or the database of the platform file. One that
-/// another process has is waited for as long as `patience` says: where a new pod comes while the
-/// old one still drains.
-async fn open_store(
-    plan: &Plan,
-    state: &Path,
-    hub: Hub,
-    patience: Duration,
-) -> anyhow::Result<Arc<dyn Kept>> {
+/// Opens the state. One that another process has is waited for as long as `patience` says:
+/// where a new pod comes while the old one still drains.
+async fn open_store(plan: &Plan, state: &Path, hub: Hub, patience: Duration) -> anyhow::Result<SqliteStore> {
     let consumers = |topic: &TopicName| -> BTreeSet<_> {
         let consumes = |(_, c): &(_, &monopod_config::Component)| c.grants.consume.contains(topic);
         plan.components.iter().filter(consumes).map(|(name, _)| name.clone()).collect()
@@ -366,40 +361,8 @@ async fn open_store(
         (name.clone(), monopod_state::Topic { retention, compact, consumers: consumers(name), broker })
     });
     let topology = monopod_state::Topology { topics: topics.collect() };
-    let Some(database) = &plan.database else {
-        let settings = monopod_state::Settings { folder: state.to_owned(), topology };
-        let opened = patiently(patience, move || SqliteStore::open(settings.clone(), Arc::new(hub.clone())));
-        return Ok(Arc::new(opened.await?));
-    };
-    let server = server(database)?;
-    let began = Instant::now();
-    loop {
-        match PostgresStore::open(server.clone(), topology.clone(), Arc::new(hub.clone())).await {
-            Err(OpenError::Held { .. }) if began.elapsed() < patience => tokio::time::sleep(LOCK_LOOK).await,
-            opened => return Ok(Arc::new(opened?)),
-        }
-    }
-}
-
-fn server(database: &monopod_config::Database) -> anyhow::Result<Server> {
-    let secure = |ca: &Option<PathBuf>| -> anyhow::Result<monopod_state::Secure> {
-        let connector = monopod_edge::client::Connector::bare(ca.clone())?;
-        Ok(Arc::new(move |stream, host| {
-            let connector = connector.clone();
-            Box::pin(async move {
-                let stream = connector.wrap(&host, stream).await?;
-                Ok(Box::new(stream) as Box<dyn monopod_state::Duplex>)
-            })
-        }))
-    };
-    Ok(Server {
-        host: database.host.clone(),
-        port: database.port,
-        database: database.name.clone(),
-        user: database.user.clone(),
-        password: database.password.clone(),
-        secure: database.encrypted.then(|| secure(&database.ca)).transpose()?,
-    })
+    let settings = monopod_state::Settings { folder: state.to_owned(), topology };
+    patiently(patience, move || SqliteStore::open(settings.clone(), Arc::new(hub.clone()))).await
 }
 
 /// Opens what another process may have, until that one lets go or the time is over.
@@ -483,7 +446,7 @@ fn brokers(plan: &Plan, state: &Path) -> anyhow::Result<Vec<broker::Broker>> {
 
 /// Ready: the state takes writes and messages move. That the bundles are loaded is plain:
 /// nothing is served before.
-fn ready(store: Arc<dyn Kept>, messaging: Arc<Messaging>) -> monopod_edge::Ready {
+fn ready(store: Arc<SqliteStore>, messaging: Arc<Messaging>) -> monopod_edge::Ready {
     Arc::new(move || -> BoxFuture<'static, Result<(), Vec<String>>> {
         let (store, messaging) = (store.clone(), messaging.clone());
         Box::pin(async move {

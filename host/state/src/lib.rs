@@ -2,8 +2,7 @@
 //!
 //! [`SqliteStore`] keeps key-value state, inbox, topics, deliveries and timers in one
 //! SQLite file, so that a unit of work is one transaction; one thread writes, and all
-//! units that wait together share one fsync. [`PostgresStore`] keeps the same promises in a
-//! PostgreSQL. [`LocalBlobs`] keeps large objects as
+//! units that wait together share one fsync. [`LocalBlobs`] keeps large objects as
 //! files and signs the URLs by which clients reach them.
 //!
 //! `monopod` (the binary) opens both and hands them to the other rooms as
@@ -22,7 +21,6 @@ mod limits;
 mod look;
 mod meters;
 mod operate;
-mod postgres;
 mod prune;
 mod read;
 mod rows;
@@ -35,6 +33,5 @@ pub use backup::{Backup, BackupError, Entry, export, import, verify};
 pub use blobs::{BlobSettings, LocalBlobs, MAX_OBJECT, MAX_READ};
 pub use error::OpenError;
 pub use meters::Stats;
-pub use postgres::{Duplex, PostgresStore, Secure, Server};
 pub use settings::{Broker, DEAD_RETENTION, DEFAULT_RETENTION, Settings, Topic, Topology};
-pub use store::{Kept, SqliteStore};
+pub use store::SqliteStore;

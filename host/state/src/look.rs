@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use monopod_core::name::{ComponentName, TopicName};
+use monopod_core::name::TopicName;
 use monopod_core::topics::{Lag, PAGE, Place, Selection, Stored, TopicStatus};
 use rusqlite::{Connection, OptionalExtension, Result, ToSql};
 
@@ -14,7 +14,13 @@ use crate::settings::Topology;
 
 /// Every topic that is declared or holds messages.
 pub(crate) fn topics(connection: &Connection, topology: &Topology) -> Result<Vec<TopicStatus>> {
-    let mut found = declared(topology);
+    let mut found: BTreeMap<TopicName, TopicStatus> = BTreeMap::new();
+    for name in topology.topics.keys() {
+        let status = found.entry(name.clone()).or_insert_with(|| empty(name.clone()));
+        let lag =
+            |consumer: &_| Lag { consumer: Clone::clone(consumer), waiting: 0, failing: 0, oldest: None };
+        status.consumers = topology.receivers(name).map(lag).collect();
+    }
     let mut kept = connection.prepare_cached(
         "SELECT topic, count(*), min(published_at), max(published_at) FROM messages GROUP BY topic",
     )?;
@@ -42,23 +48,7 @@ pub(crate) fn topics(connection: &Connection, topology: &Topology) -> Result<Vec
     Ok(found.into_values().collect())
 }
 
-/// The declared topics, as if nothing were in them.
-pub(crate) fn declared(topology: &Topology) -> BTreeMap<TopicName, TopicStatus> {
-    let status = |name: &TopicName| {
-        let lag = |consumer: &ComponentName| Lag {
-            consumer: consumer.clone(),
-            waiting: 0,
-            failing: 0,
-            oldest: None,
-        };
-        let consumers = topology.receivers(name).map(lag).collect();
-        (name.clone(), TopicStatus { consumers, ..empty(name.clone()) })
-    };
-    topology.topics.keys().map(status).collect()
-}
-
-/// A topic with nothing in it and nobody to consume it.
-pub(crate) fn empty(topic: TopicName) -> TopicStatus {
+fn empty(topic: TopicName) -> TopicStatus {
     TopicStatus { topic, messages: 0, oldest: None, newest: None, consumers: Vec::new() }
 }
 

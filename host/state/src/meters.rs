@@ -2,11 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use monopod_core::store::Error;
-
-use crate::apply::Effect;
-use crate::writer::Meter;
-
 /// What the store has done since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -48,32 +43,6 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// Counts how a request ended. The reason, if the store was at fault.
-    pub fn account<'a>(
-        &self,
-        meter: Meter,
-        result: &'a Result<u64, Error>,
-        effects: &[Effect],
-    ) -> Option<&'a str> {
-        let published = |effect: &&Effect| matches!(effect, Effect::Published(..) | Effect::Outgoing(..));
-        let published = effects.iter().filter(published).count();
-        self.published.fetch_add(published as u64, Relaxed);
-        match (result, meter) {
-            (Ok(_), Meter::Unit) => count(&self.units),
-            (Ok(_), Meter::DeadLetter) => count(&self.dead_letters),
-            (Ok(_), Meter::Other) => {}
-            (Err(Error::Conflict), _) => count(&self.conflicts),
-            (Err(Error::Settled), _) => count(&self.settled),
-            // The unit's fault, not the store's.
-            (Err(Error::Refused(_)), _) => {}
-            (Err(Error::Unavailable(reason)), _) => {
-                count(&self.failures);
-                return Some(reason);
-            }
-        }
-        None
-    }
-
     pub fn read(&self, queued: u64) -> Stats {
         Stats {
             units: self.units.load(Relaxed),

@@ -102,7 +102,10 @@ impl Work<'_> {
         match before {
             Before::Message { consumer, sequence: original, message } => {
                 if !self.topology.receivers(&message.topic).any(|group| *group == consumer) {
-                    return Ok(Err(unconsumed(&consumer, &message.topic)));
+                    return Ok(Err(Refusal::Wrong(format!(
+                        "`{consumer}` does not consume `{}` any more; grant it again, then retry",
+                        message.topic
+                    ))));
                 }
                 let there = self.message(original)?.is_some_and(|(id, _)| *id == *message.id);
                 let original = if there { original } else { self.keep(&message)? };
@@ -133,7 +136,9 @@ impl Work<'_> {
                         &*message.payload,
                     ])?;
                 if set == 0 {
-                    return Ok(Err(set_since(&component, name)));
+                    return Ok(Err(Refusal::Wrong(format!(
+                        "`{component}` has set a timer `{name}` since; it fires by itself"
+                    ))));
                 }
                 self.effects.push(Effect::TimerSet(self.at));
             }
@@ -175,14 +180,4 @@ pub(crate) fn gone(sequence: u64) -> Refusal {
     Refusal::Wrong(format!(
         "there is no dead letter {sequence}: it was retried, or its retention is over; see `monopod dlq list`"
     ))
-}
-
-/// The consumer of a dead letter has lost its grant.
-pub(crate) fn unconsumed(consumer: &ComponentName, topic: &TopicName) -> Refusal {
-    Refusal::Wrong(format!("`{consumer}` does not consume `{topic}` any more; grant it again, then retry"))
-}
-
-/// The timer of a dead letter stands there again.
-pub(crate) fn set_since(component: &ComponentName, name: &str) -> Refusal {
-    Refusal::Wrong(format!("`{component}` has set a timer `{name}` since; it fires by itself"))
 }

@@ -121,8 +121,7 @@ fn topic_after(connection: &Connection, topic: &str) -> rusqlite::Result<Option<
         .optional()
 }
 
-/// The time before which what is kept for `retention` goes.
-pub(crate) fn before(now: Millis, retention: Duration) -> i64 {
+fn before(now: Millis, retention: Duration) -> i64 {
     let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
     number(now.saturating_sub(retention))
 }

@@ -15,9 +15,9 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 use crate::rows::{self, number};
 
 /// How many messages a page of the past is looked for among: about a millisecond of reading.
-pub(crate) const LOOK: u32 = 2_000;
+const LOOK: u32 = 2_000;
 /// And how many it has at most: they are in memory until they are sent.
-pub(crate) const FOUND: usize = 100;
+const FOUND: usize = 100;
 
 /// The value of a key.
 pub(crate) fn get(connection: &Connection, key: &Key, now: Millis) -> Result<Option<Record>> {

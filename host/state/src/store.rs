@@ -20,8 +20,8 @@ use rusqlite::Connection;
 use crate::meters::{Meters, Stats};
 use crate::operate::Wish;
 use crate::settings::{Settings, Topology};
-use crate::writer::{Compaction, Handle, Job, Writer, lock};
-use crate::{OpenError, database, folder, limits, look, read};
+use crate::writer::{Answer, Compaction, Handle, Job, Writer, lock};
+use crate::{OpenError, database, folder, limits, look, prune, read};
 
 /// Connections for reading. Each is held for microseconds, so a few serve many workers;
 /// each may take 2 MiB of page cache.
@@ -118,10 +118,10 @@ impl SqliteStore {
     }
 
     async fn operate(&self, wish: Wish) -> Result<Replayed, Refusal> {
-        match &self.writer {
-            Some(writer) => crate::writer::operate(writer, wish).await,
-            None => Err(Error::Unavailable("the state store is closed".into()).into()),
-        }
+        let answer = Answer::default();
+        self.ask(Job::Operate { wish, answer: Arc::clone(&answer) }, PAGE * size_of::<Place>()).await?;
+        let answer = lock(&answer).take();
+        answer.unwrap_or_else(|| Err(Error::Unavailable("the wish was not heard".into()).into()))
     }
 
     /// Asks a reader: one that is free, else the next in turn.
@@ -255,10 +255,23 @@ impl Store for SqliteStore {
 
     fn prune(&self, now: Millis) -> BoxFuture<'_, Result<u64, Error>> {
         Box::pin(async move {
-            match &self.writer {
-                Some(writer) => crate::writer::prune(writer, &self.topology, &self.compaction, now).await,
-                None => Err(Error::Unavailable("the state store is closed".into())),
+            let mut messages = 0;
+            loop {
+                let removed = self.ask(Job::PruneMessages { now }, 0).await?;
+                messages += removed;
+                if removed < prune::PIECE {
+                    break;
+                }
             }
+            while self.ask(Job::PruneMarks { now }, 0).await? >= prune::PIECE {}
+            while self.ask(Job::PruneExpired { now }, 0).await? >= prune::PIECE {}
+            if self.topology.topics.values().any(|topic| topic.compact) {
+                let compaction = || Job::Compact { compaction: Arc::clone(&self.compaction) };
+                while self.ask(compaction(), 0).await? >= prune::PIECE {}
+                messages += self.compaction.removed.swap(0, Relaxed);
+            }
+            while self.ask(Job::Vacuum, 0).await? > 0 {}
+            Ok(messages)
         })
     }
 
@@ -325,25 +338,6 @@ impl Topics for SqliteStore {
 
     fn retry(&self, sequence: u64) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move { self.operate(Wish::Retry { sequence }).await.map(drop) })
-    }
-}
-
-/// What the binary needs of a store besides the ports, whichever it is.
-pub trait Kept: Store + Topics {
-    /// What was done since it was opened.
-    fn stats(&self) -> Stats;
-
-    /// Does what was handed over and gives the state free.
-    fn close(&self) -> BoxFuture<'_, ()>;
-}
-
-impl Kept for SqliteStore {
-    fn stats(&self) -> Stats {
-        self.stats()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.close())
     }
 }
 

@@ -24,10 +24,7 @@ pub struct Need {
 pub fn needs(suite: &str) -> &'static [Need] {
     match suite {
         "browser" => &[Need { program: "chromium", package: "chromium" }],
-        "brokers" => &[
-            Need { program: "rabbitmq-server", package: "rabbitmq-server" },
-            Need { program: "pg_lsclusters", package: "postgresql" },
-        ],
+        "brokers" => &[Need { program: "rabbitmq-server", package: "rabbitmq-server" }],
         "conformance" => {
             &[Need { program: "node", package: "nodejs" }, Need { program: "npm", package: "npm" }]
         }

@@ -11,7 +11,6 @@ pub fn changed(old: &Plan, new: &Plan) -> Vec<String> {
     let kept = [
         ("`name` of [platform]", old.name != new.name),
         ("`state` of [platform]", old.state != new.state),
-        ("[state]", old.database != new.database),
         ("[edge]", old.edge != new.edge),
         ("[admin]", old.admin != new.admin),
         ("[identity]", old.identity != new.identity),

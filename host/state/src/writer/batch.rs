@@ -54,7 +54,7 @@ struct Ended {
 
 /// What a request counts as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meter {
+enum Meter {
     Unit,
     DeadLetter,
     Other,
@@ -226,8 +226,21 @@ impl Writer {
     }
 
     fn account(&mut self, meter: Meter, result: &Result<u64, Error>, effects: &[Effect]) {
-        if let Some(reason) = self.meters.account(meter, result, effects) {
-            self.say(reason);
+        let published = |effect: &&Effect| matches!(effect, Effect::Published(..) | Effect::Outgoing(..));
+        let published = effects.iter().filter(published).count();
+        self.meters.published.fetch_add(published as u64, Relaxed);
+        match (result, meter) {
+            (Ok(_), Meter::Unit) => count(&self.meters.units),
+            (Ok(_), Meter::DeadLetter) => count(&self.meters.dead_letters),
+            (Ok(_), Meter::Other) => {}
+            (Err(Error::Conflict), _) => count(&self.meters.conflicts),
+            (Err(Error::Settled), _) => count(&self.meters.settled),
+            // The unit's fault, not the store's.
+            (Err(Error::Refused(_)), _) => {}
+            (Err(Error::Unavailable(reason)), _) => {
+                count(&self.meters.failures);
+                self.say(reason);
+            }
         }
     }
 
@@ -294,20 +307,13 @@ impl Work<'_> {
             }
             Job::Close => Ok(Done::Applied(0)),
             #[cfg(test)]
-            Job::Tamper(tamper) => {
-                let tamper = tamper.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-                Ok(tamper(self.connection).map(|()| Done::Applied(0))?)
-            }
+            Job::Tamper(tamper) => Ok(tamper(self.connection).map(|()| Done::Applied(0))?),
         }
     }
 }
 
 /// What waits, up to the bounds of a batch. The queue is never waited for here.
-pub(crate) fn gather(
-    first: Request,
-    queue: &mut mpsc::Receiver<Request>,
-    closing: &mut Vec<Reply>,
-) -> Vec<Request> {
+fn gather(first: Request, queue: &mut mpsc::Receiver<Request>, closing: &mut Vec<Reply>) -> Vec<Request> {
     let mut batch = Vec::new();
     let mut bytes = 0_u32;
     let mut next = Some(first);
@@ -328,8 +334,7 @@ pub(crate) fn gather(
     batch
 }
 
-/// What a job counts as.
-pub(crate) fn meter(job: &Job) -> Meter {
+fn meter(job: &Job) -> Meter {
     match job {
         Job::Commit(_) => Meter::Unit,
         Job::DeliveryFailed { verdict: Verdict::DeadLetter, .. }
@@ -338,8 +343,7 @@ pub(crate) fn meter(job: &Job) -> Meter {
     }
 }
 
-/// Tells all of them that nothing of theirs was done.
-pub(crate) fn refuse(meters: &Meters, replies: impl Iterator<Item = Reply>, reason: &str) {
+fn refuse(meters: &Meters, replies: impl Iterator<Item = Reply>, reason: &str) {
     for reply in replies {
         count(&meters.failures);
         reply.send(Err(Error::Unavailable(reason.to_owned())));

@@ -1,5 +1,4 @@
-//! What is asked of a writer and how, for both stores; and the writer of the SQLite file: one
-//! thread, one connection, every change. It takes what waits, runs each
+//! The writer: one thread, one connection, every change. It takes what waits, runs each
 //! request in a savepoint of one transaction, commits once, then tells everybody. While
 //! one fsync runs the next batch gathers, so nobody waits for company.
 //!
@@ -10,21 +9,19 @@ mod batch;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use monopod_core::Millis;
 use monopod_core::message::{DeliveryId, TimerId};
 use monopod_core::store::{Error, Verdict};
-use monopod_core::topics::{PAGE, Place, Refusal, Replayed};
+use monopod_core::topics::{Refusal, Replayed};
 use monopod_core::unit::Unit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-pub(crate) use batch::{Meter, Writer, gather, meter, refuse};
+pub(crate) use batch::Writer;
 
 use crate::operate::Wish;
-use crate::prune::PIECE;
-use crate::settings::Topology;
 
 /// Requests that may wait. At 10,000 units a second that is a tenth of a second of work;
 /// who comes later waits to be let in, which is what holds the senders back.
@@ -71,7 +68,7 @@ pub(crate) enum Job {
     Close,
     /// Anything at all with the connection: how tests make faults.
     #[cfg(test)]
-    Tamper(Mutex<Tamper>),
+    Tamper(Tamper),
 }
 
 /// What came of an operator's wish.
@@ -94,20 +91,20 @@ type Tamper = Box<dyn FnOnce(&rusqlite::Connection) -> rusqlite::Result<()> + Se
 
 /// A job on its way.
 pub(crate) struct Request {
-    pub job: Job,
+    job: Job,
     bytes: u32,
-    pub reply: Reply,
+    reply: Reply,
 }
 
 /// Whom to tell how it ended.
-pub(crate) struct Reply {
+struct Reply {
     answer: oneshot::Sender<Result<u64, Error>>,
     /// The request's share of the queue's bytes, given back with the answer.
     _room: OwnedSemaphorePermit,
 }
 
 impl Reply {
-    pub fn send(self, result: Result<u64, Error>) {
+    fn send(self, result: Result<u64, Error>) {
         // Who asked may have left; what was done is done all the same.
         let _ = self.answer.send(result);
     }
@@ -143,40 +140,6 @@ impl Handle {
     pub fn queued(&self) -> u64 {
         (self.queue.max_capacity() - self.queue.capacity()) as u64
     }
-}
-
-/// Has an operator's wish fulfilled.
-pub(crate) async fn operate(writer: &Handle, wish: Wish) -> Result<Replayed, Refusal> {
-    let answer = Answer::default();
-    writer.ask(Job::Operate { wish, answer: Arc::clone(&answer) }, PAGE * size_of::<Place>()).await?;
-    let answer = lock(&answer).take();
-    answer.unwrap_or_else(|| Err(Error::Unavailable("the wish was not heard".into()).into()))
-}
-
-/// Removes what need not be kept, a piece at a time. How many messages went.
-pub(crate) async fn prune(
-    writer: &Handle,
-    topology: &Topology,
-    compaction: &Arc<Compaction>,
-    now: Millis,
-) -> Result<u64, Error> {
-    let mut messages = 0;
-    loop {
-        let removed = writer.ask(Job::PruneMessages { now }, 0).await?;
-        messages += removed;
-        if removed < PIECE {
-            break;
-        }
-    }
-    while writer.ask(Job::PruneMarks { now }, 0).await? >= PIECE {}
-    while writer.ask(Job::PruneExpired { now }, 0).await? >= PIECE {}
-    if topology.topics.values().any(|topic| topic.compact) {
-        let compact = || Job::Compact { compaction: Arc::clone(compaction) };
-        while writer.ask(compact(), 0).await? >= PIECE {}
-        messages += compaction.removed.swap(0, Relaxed);
-    }
-    while writer.ask(Job::Vacuum, 0).await? > 0 {}
-    Ok(messages)
 }
 
 fn closed() -> Error {

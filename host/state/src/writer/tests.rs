@@ -67,7 +67,7 @@ async fn tamper(
     store: &SqliteStore,
     with: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
 ) -> Result<u64, Error> {
-    store.ask(Job::Tamper(std::sync::Mutex::new(Box::new(with))), 0).await
+    store.ask(Job::Tamper(Box::new(with)), 0).await
 }
 
 /// Commits `units` in one batch: they are handed over while the writer is held.
