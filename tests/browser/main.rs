@@ -154,7 +154,7 @@ fn editor(place: usize) -> String {
 }
 
 const RUN: &str = "document.querySelector('.graphiql-execute-button').click()";
-const ANSWER: &str = "document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue() ?? ''";
+const ANSWER: &str = "(document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue() ?? '')";
 
 #[tokio::test]
 async fn graphiql_asks_completes_and_watches_as_whoever_logs_in_and_needs_nothing_from_outside() {

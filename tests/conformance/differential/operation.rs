@@ -23,10 +23,10 @@ struct Writer<'w> {
 const FIELDS_OF_TYPES: [&str; 8] = [
     "kind name specifiedByURL isOneOf\n",
     "kind fields { name isDeprecated deprecationReason type { ...R } }\n",
-    "fields(includeDeprecated: true) { name args { name defaultValue type { ...R } } }\n",
+    "fields(includeDeprecated: true) { name args { name type { ...R } } }\n",
     "enumValues { name }\n",
     "enumValues(includeDeprecated: true) { name isDeprecated deprecationReason }\n",
-    "inputFields { name defaultValue type { ...R } }\n",
+    "inputFields { name type { ...R } }\n",
     "possibleTypes { name }\n",
     "interfaces { name __typename }\n",
 ];
