@@ -11,5 +11,4 @@
 
 mod clients;
 mod components;
-mod differential;
 mod drafts;
