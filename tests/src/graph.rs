@@ -1,5 +1,5 @@
 //! A graph in this process, without sockets: components answer by a function, topics are
-//! silent, nobody has a token. Used by fuzzing and by the comparison with other executors.
+//! silent, nobody has a token. Used by fuzzing.
 
 use std::sync::Arc;
 use std::time::Duration;

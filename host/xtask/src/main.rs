@@ -52,7 +52,7 @@ make check              format, lints, licences, advisories, architecture arrows
 make bench              figures, as a table and as target/bench.jsonl
   NAME=spine            only this one: spine, engine, state, graphql, pod; readme writes the table of the README
 make fuzz               inputs that nobody would write, against what reads them
-  NAME=loader           only this one: loader, response, platform, schema, document
+  NAME=loader           only this one: loader, response, platform, schema, document, selection, template
   TIME=10m              how long for each (1m)
 make image              the host and the bundles as images, in target/images
 make cluster            a Kubernetes of one node from packages, with the chart installed
